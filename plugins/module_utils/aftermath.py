@@ -1,0 +1,130 @@
+# Copyright (c) Holdfast contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""After a run that could not end itself: killed, out of memory, never started, cut off by a reset. The metric tells all the same."""
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+from . import forget, hooks, locks, log, manifest, metrics, state, systemd
+from .errors import EXIT_BUSY, HoldfastError
+from .state import FAILED, Expected, JobState, Outcome
+
+_HOOK_LIMIT = 600.0
+
+
+def unit_ended(job: str) -> None:
+    """Take up what systemd knows of a unit that ended (systemd.exec(5), "Environment variables set by the service manager").
+
+    A run that ended itself has recorded its invocation; then there is nothing to do.
+    """
+    invocation = os.environ.get("INVOCATION_ID", "")
+    result = os.environ.get("SERVICE_RESULT", "")
+    if result == "success":
+        return
+    status = os.environ.get("EXIT_STATUS", "")
+    known = state.read_job(job)
+    if status == str(EXIT_BUSY) or (invocation and known.last_invocation == invocation):
+        return
+    reason = f"the unit ended with result {result or 'unknown'} ({os.environ.get('EXIT_CODE', 'not started')} {status})".replace(" )", ")")
+    settle(job, known, reason, exit_number(status), invocation)
+
+
+def start_failed(job: str, unit: str) -> None:
+    """Take up a unit whose start failed before it began, such as for a dependency; one that ran is left alone."""
+    if os.environ.get("MONITOR_INVOCATION_ID"):
+        return
+    found = systemd.properties([unit], ["ActiveState", "Result"])
+    if found and found[0].get("ActiveState") == "failed":
+        return
+    settle(job, state.read_job(job), "the unit was not started, because something that it depends on failed", 1, "")
+
+
+def forget_ended(repository: str) -> None:
+    """Take up a forget whose unit ended without having recorded it."""
+    status = os.environ.get("EXIT_STATUS", "")
+    if os.environ.get("EXIT_CODE") == "exited" and status in ("1", str(EXIT_BUSY)):
+        return
+    found = manifest.load()
+    reason = f"the unit ended with result {os.environ.get('SERVICE_RESULT', 'unknown')} ({status or 'not started'})"
+    forget.unit_ended(found, found.repository(repository), reason, exit_number(status))
+
+
+def exit_number(status: str) -> int:
+    """systemd's EXIT_STATUS as a number: 128 and the signal's number for a signal."""
+    if status.isdecimal():
+        return int(status)
+    number = getattr(signal, f"SIG{status}", None)
+    return 128 + int(number) if number else 1
+
+
+def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: str) -> None:
+    """Record a run as failed in every repository that it had not settled yet, start what it had stopped, finish its hooks."""
+    log.error(f"{job}: {reason}")
+    known = _with_expectation(job, known)
+    now = time.time()
+    running = known.running
+    began = running.began if running else now
+    outcomes = {}
+    for name in known.expected.repositories if known.expected else ():
+        settled = known.outcomes.get(name)
+        if running and settled and settled.last_run >= began:
+            continue
+        outcomes[name] = Outcome(FAILED, exit_code if exit_code not in (0, 3) else 1, now, duration=now - began, error=reason)
+    merged = state.with_kept_success(known, outcomes)
+    if running and running.stopped_units:
+        _start_again(job, running.stopped_units)
+    if running and not running.post_backup_begun:
+        _post_backup(job, running.run)
+    ended = replace(known, outcomes=merged, running=None, last_invocation=invocation or known.last_invocation)
+    try:
+        state.write_job(job, ended)
+        state.append_history(job, state.history_entry(running.run if running else "", began, FAILED, outcomes))
+    except OSError as error:
+        log.error(f"{job}: state could not be kept: {error.filename}: {error.strerror}")
+    metrics.publish_job(job, ended)
+
+
+def _with_expectation(job: str, known: JobState) -> JobState:
+    """What the manifest says now, or what it said before where it is broken."""
+    try:
+        found = manifest.load()
+        return replace(known, expected=Expected.of(found, found.job(job)))
+    except HoldfastError as error:
+        log.error(f"{job}: {error}")
+        return known
+
+
+def _start_again(job: str, units: tuple[str, ...]) -> None:
+    try:
+        systemd.start(units)
+    except HoldfastError as error:
+        log.error(f"{job}: {error}")
+
+
+def _post_backup(job: str, run: str) -> None:
+    try:
+        commands = manifest.load().job(job).post_backup
+        hooks.run("post_backup", commands, {"HOLDFAST_JOB": job, "HOLDFAST_RUN": run, "HOLDFAST_RESULT": FAILED}, _HOOK_LIMIT)
+    except HoldfastError as error:
+        log.error(f"{job}: {error}")
+
+
+def cleanup() -> list[str]:
+    """Settle every run that began and never ended, after a reset or a kill outside a unit; give the jobs.
+
+    A run that holds its lock is alive and left alone.
+    """
+    boot = state.boot_id()
+    settled = []
+    for job in state.known_jobs():
+        known = state.read_job(job)
+        if known.running is None or locks.holder(job) is not None:
+            continue
+        same_boot = known.running.boot == boot
+        reason = f"run {known.running.run} never ended" + ("" if same_boot else ": the machine was reset or shut down")
+        settle(job, known, reason, 1, "")
+        settled.append(job)
+    return settled

@@ -1,0 +1,131 @@
+# Copyright (c) Holdfast contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What people see on a terminal: tables, texts and a progress line."""
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from types import TracebackType
+from typing import Any, Mapping, Sequence
+
+from .backup import progress_text
+from .forget import Report as ForgetReport
+from .quantities import format_bytes, format_duration, format_time
+from .restic import Progress
+from .restore import Report as RestoreReport
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [header, *rows])
+
+
+STATUS_HEADER = ("JOB", "REPOSITORY", "RESULT", "LAST SUCCESS", "RPO", "TOOK", "ADDED", "NEXT RUN", "")
+
+
+def status_rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row of cells for each job and repository, the unprotected first."""
+    now = document["generated"]
+    rows = []
+    for entry in sorted(document["jobs"], key=lambda found: (found["within_rpo"], found["job"])):
+        age = entry["age_seconds"]
+        following = entry["next_run"]
+        rows.append(
+            (
+                entry["job"],
+                entry["repository"],
+                "running" if entry["running"] else entry["result"] or "never ran",
+                "never" if age is None else f"{format_duration(int(age))} ago",
+                format_duration(entry["rpo_seconds"]),
+                format_duration(entry["duration_seconds"]),
+                format_bytes(entry["bytes_added"]),
+                "-" if following is None else f"in {format_duration(max(0, int(following - now)))}",
+                "" if entry["within_rpo"] else "UNPROTECTED",
+            )
+        )
+    return rows
+
+
+def status_table(document: Mapping[str, Any]) -> str:
+    """The table of ``holdfast status``, and a line below it with the sum."""
+    jobs = document["jobs"]
+    if not jobs:
+        return f"{document['host']}: no jobs. Declare some and run playbooks/site.yml."
+    missing = sum(not entry["within_rpo"] for entry in jobs)
+    errors = [f"{entry['job']} in {entry['repository']}: {entry['error']}" for entry in jobs if entry["error"]]
+    summary = f"{missing} of {len(jobs)} UNPROTECTED" if missing else f"all {len(jobs)} protected"
+    return "\n".join([table(STATUS_HEADER, status_rows(document)), "", f"{document['host']}: {summary}", *errors])
+
+
+def snapshot_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of ``holdfast snapshots``."""
+    cells = [
+        (row["id"][:8], format_time(row["time"]), row["job"], row["repository"], format_bytes(row["bytes_processed"]), " ".join(row["paths"]))
+        for row in rows
+    ]
+    return table(("ID", "TIME", "JOB", "REPOSITORY", "SIZE", "PATHS"), cells) if cells else "no restic snapshots"
+
+
+def restore_text(report: RestoreReport, dry_run: bool) -> str:
+    """What a restore did, or would do."""
+    source = f"restic snapshot {report.snapshot.id[:8]} of {format_time(report.snapshot.time)} in {report.repository}"
+    place = "in place" if report.target == "/" else f"below {report.target}"
+    if dry_run:
+        changes = [change for change in report.changes if change.action != "unchanged"]
+        lines = [f"{change.action:9} {format_bytes(change.size):>10}  {change.path}" for change in changes]
+        return "\n".join([*lines, f"{report.job}: {len(changes)} paths would change {place}, from {source}. Nothing was changed."])
+    return (
+        f"{report.job}: restored {place} from {source}: {report.files_restored} paths and {format_bytes(report.bytes_restored)} written, "
+        f"{report.files_unchanged} unchanged, {report.files_deleted} deleted in {format_duration(report.duration)}; "
+        f"{report.checked} paths compared with what was stored."
+    )
+
+
+def forget_text(reports: Sequence[ForgetReport]) -> str:
+    """What a forget would remove."""
+    rows = [
+        (report.repository, job, str(report.kept[job]), str(len(removed)), " ".join(snapshot.id[:8] for snapshot in removed))
+        for report in reports
+        for job, removed in report.removed.items()
+    ]
+    return table(("REPOSITORY", "JOB", "KEEP", "REMOVE", "WOULD GO"), rows)
+
+
+class ProgressLine:
+    """One live line on a terminal; nothing where standard error is none."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._live = sys.stderr.isatty()
+        self._shown = False
+        self._next = 0.0
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.clear()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far restic is."""
+        self.text(progress_text(progress))
+
+    def text(self, text: str) -> None:
+        """Show a text, at most five times a second."""
+        now = time.monotonic()
+        if not self._live or not text or now < self._next:
+            return
+        self._next = now + 0.2
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r\x1b[K{f'{self._title}: {text}'[:width]}")
+        sys.stderr.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away, so that others can be printed."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False

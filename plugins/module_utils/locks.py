@@ -1,0 +1,78 @@
+# Copyright (c) Holdfast contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One run at a time for each job and repository; a lock ends with the process that holds it."""
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+from . import layout
+from .errors import BusyError
+from .quantities import format_duration, format_time
+
+
+def lock_path(name: str) -> Path:
+    """The lock file of a job, or of a repository's upkeep (``forget@NAME``)."""
+    return layout.RUNTIME / f"{name}.lock"
+
+
+@contextmanager
+def held(name: str, purpose: str) -> Iterator[None]:
+    """Hold a lock.
+
+    Args:
+        name: of the job, or ``forget@REPOSITORY``.
+        purpose: what it is held for, told to whoever finds it held.
+
+    Raises:
+        BusyError: somebody else holds it; the text says who, and since when.
+    """
+    layout.RUNTIME.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = lock_path(name)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(busy_text(name, _read(handle))) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": time.time(), "purpose": purpose}).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def holder(name: str) -> dict[str, Any] | None:
+    """Who holds a lock: pid, since (Unix time), purpose; None where nobody does."""
+    try:
+        handle = os.open(lock_path(name), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        return _read(handle)
+    finally:
+        os.close(handle)
+
+
+def busy_text(name: str, found: dict[str, Any]) -> str:
+    """Who holds a lock, as a sentence."""
+    if not found:
+        return f"{name} is busy: another run has just begun."
+    age = format_duration(max(0, int(time.time() - found["since"])))
+    return f"{name} is busy: {found['purpose']} (process {found['pid']}) holds it since {format_time(found['since'])} ({age} ago)."
+
+
+def _read(handle: int) -> dict[str, Any]:
+    try:
+        found = json.loads(os.pread(handle, 4096, 0))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

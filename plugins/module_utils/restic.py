@@ -1,0 +1,730 @@
+# Copyright (c) Holdfast contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""restic: the only place that knows its arguments, environment, exit codes and output."""
+from __future__ import annotations
+
+import json
+import re
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from . import layout, process
+from .errors import HoldfastError, LimitExceeded
+from .privileges import PLAIN, READER, RESTORER, Identity
+from .process import Completed
+from .quantities import restic_time
+
+MINIMUM_VERSION = (0, 18, 0)
+OPENING_LIMIT = 45.0
+_SHORT = 120.0
+_LONG = 7 * 86400.0
+_RETRYING = re.compile(r"returned error, retrying after [^:]*: (.*)", re.DOTALL)
+_SKIPPED_SOURCE = re.compile(r"^(.*) does not exist, skipping$")
+
+
+class ResticError(HoldfastError):
+    """restic failed.
+
+    Attributes:
+        exit_code: its exit status; 128 and the signal's number where one killed it.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class RepositoryAbsent(ResticError):
+    """There is no repository at the place (exit code 10)."""
+
+
+class RepositoryLocked(ResticError):
+    """Another restic holds a lock that is in the way (exit code 11)."""
+
+
+class WrongPassword(ResticError):
+    """No key of the repository fits the password (exit code 12), or its key files are gone."""
+
+
+class RepositoryUnreachable(ResticError):
+    """The backend did not answer, or refused the credentials."""
+
+
+class ResticInterrupted(ResticError):
+    """A signal ended it (exit code 130)."""
+
+
+class ResticKilled(ResticError):
+    """A signal that it could not handle killed it, such as SIGKILL for want of memory."""
+
+
+class ResticMissing(ResticError):
+    """restic is not installed."""
+
+
+_ERRORS: Mapping[int, type[ResticError]] = {
+    10: RepositoryAbsent,
+    11: RepositoryLocked,
+    12: WrongPassword,
+    130: ResticInterrupted,
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a repository is reached; ``environment`` may hold secrets and goes to restic's environment alone."""
+
+    url: str
+    password_file: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limit_upload: int = 0
+    limit_download: int = 0
+    cache: Path | None = layout.RESTIC_CACHE
+    temporary: Path | None = layout.RESTIC_TEMPORARY
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a backup or restore is; None where restic does not know yet."""
+
+    fraction: float
+    bytes_done: int
+    bytes_total: int
+    files_done: int
+    files_total: int
+    seconds_left: int | None
+
+
+@dataclass(frozen=True)
+class BackupSummary:
+    """The figures of one restic backup: bytes, seconds, Unix times."""
+
+    snapshot_id: str | None
+    files_new: int
+    files_changed: int
+    files_unmodified: int
+    bytes_added: int
+    bytes_processed: int
+    files_processed: int
+    duration: float
+
+
+@dataclass(frozen=True)
+class Backup:
+    """How a restic backup ended: its figures, whether it is whole, and what could not be read."""
+
+    summary: BackupSummary
+    exit_code: int
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A restic snapshot; its time is in Unix seconds."""
+
+    id: str
+    time: float
+    host: str
+    tags: tuple[str, ...]
+    paths: tuple[str, ...]
+    bytes_processed: int | None
+    files_processed: int | None
+
+    @classmethod
+    def parse(cls, entry: Mapping[str, Any]) -> Snapshot:
+        """Read one entry of ``restic snapshots --json``."""
+        summary = entry.get("summary") or {}
+        return cls(
+            id=entry["id"],
+            time=restic_time(entry["time"]),
+            host=entry.get("hostname", ""),
+            tags=tuple(entry.get("tags") or ()),
+            paths=tuple(entry.get("paths") or ()),
+            bytes_processed=summary.get("total_bytes_processed"),
+            files_processed=summary.get("total_files_processed"),
+        )
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What one forget kept and dropped."""
+
+    kept: tuple[Snapshot, ...]
+    removed: tuple[Snapshot, ...]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock in a repository: who took it, and when."""
+
+    id: str
+    host: str
+    user: str
+    pid: int
+    time: float
+    exclusive: bool
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a repository."""
+
+    id: str
+    current: bool
+    user: str
+    host: str
+    created: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a restore does to one path: ``restored``, ``updated``, ``unchanged`` or ``deleted``."""
+
+    action: str
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Restored:
+    """How a restic restore ended."""
+
+    files_restored: int
+    files_skipped: int
+    files_deleted: int
+    files_total: int
+    bytes_restored: int
+    bytes_total: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a restic snapshot says of one path; the time is restic's text."""
+
+    path: str
+    type: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: str
+
+
+class Restic:
+    """restic on one repository.
+
+    Args:
+        access: where the repository is and what opens it.
+        reader: who a backup runs as.
+        restorer: who a restore runs as.
+        plain: who everything else runs as.
+        binary: the program.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        reader: Identity = READER,
+        restorer: Identity = RESTORER,
+        plain: Identity = PLAIN,
+        binary: str = "restic",
+    ) -> None:
+        self._access = access
+        self._reader = reader
+        self._restorer = restorer
+        self._plain = plain
+        self._binary = binary
+
+    def _environment(self) -> dict[str, str]:
+        access = self._access
+        found = {
+            **access.environment,
+            "RESTIC_REPOSITORY": access.url,
+            "RESTIC_PASSWORD_FILE": str(access.password_file),
+            "RESTIC_PROGRESS_FPS": "1",
+            "RESTIC_FEATURES": "device-id-for-hardlinks",
+            "HOME": str(layout.HOME),
+        }
+        if access.cache:
+            found["RESTIC_CACHE_DIR"] = str(access.cache)
+        if access.temporary:
+            found["TMPDIR"] = str(access.temporary)
+        return found
+
+    def _arguments(self, *arguments: str) -> list[str]:
+        limits = [
+            f"{option}={rate}"
+            for option, rate in (("--limit-upload", self._access.limit_upload), ("--limit-download", self._access.limit_download))
+            if rate
+        ]
+        return [self._binary, *arguments[:1], *limits, *arguments[1:]]
+
+    def _run(self, identity: Identity, *arguments: str, doing: str, limit: float = _SHORT, **options: Any) -> Completed:
+        opening = _Opening(options.pop("on_stderr", None), options.pop("watch", None))
+        argv = [*identity.prefix(), *self._arguments(*arguments)]
+        try:
+            completed = process.run(
+                argv, doing=doing, limit=limit, environment=self._environment(), on_stderr=opening.hear, watch=opening.watch, **options
+            )
+        except FileNotFoundError as error:
+            raise ResticMissing(f"{error.filename} is not installed. Run playbooks/site.yml, or install restic 0.18 or newer.") from None
+        except LimitExceeded as error:
+            if opening.last_error:
+                raise RepositoryUnreachable(f"{explain_backend_error(self._access.url, opening.last_error)}; {error}") from error
+            raise
+        return completed
+
+    def _checked(self, identity: Identity, *arguments: str, doing: str, limit: float = _SHORT, **options: Any) -> Completed:
+        completed = self._run(identity, *arguments, doing=doing, limit=limit, **options)
+        if completed.status != 0:
+            raise self._error(doing, completed)
+        return completed
+
+    def _error(self, doing: str, completed: Completed) -> ResticError:
+        status = completed.status
+        if status < 0:
+            return ResticKilled(f"{doing}: restic was {process.describe_status(status)}", 128 - status)
+        message = exit_message(completed)
+        if process.relay.received is not None:
+            return ResticInterrupted(f"{doing}: interrupted", status)
+        kind = _ERRORS.get(status)
+        if kind is None:
+            retried = _RETRYING.search(completed.stderr)
+            if retried:
+                return RepositoryUnreachable(explain_backend_error(self._access.url, retried[1].splitlines()[0]), status)
+            return ResticError(f"{doing}: {message}", status)
+        return kind(f"{doing}: {_MEANING.get(status, message).format(url=self._access.url, file=self._access.password_file)}", status)
+
+    def backup(
+        self,
+        paths: Sequence[str],
+        *,
+        host: str,
+        tags: Sequence[str],
+        exclude: Sequence[str] = (),
+        retry_lock: int = 0,
+        read_concurrency: int = 2,
+        compression: str = "auto",
+        stall_timeout: float = 600.0,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_unreadable: Callable[[str], None] | None = None,
+    ) -> Backup:
+        """Back up paths in one restic process.
+
+        Args:
+            paths: absolute paths that exist.
+            host: recorded as the host.
+            tags: recorded in this order; host and tags also choose the parent snapshot.
+            exclude: restic's patterns.
+            retry_lock: seconds to wait for another restic's lock.
+            read_concurrency: files read at once.
+            compression: ``auto``, ``off``, ``fastest``, ``better`` or ``max``.
+            stall_timeout: seconds without progress after which it is ended.
+            on_progress: called about once a second.
+            on_unreadable: called for each file that cannot be read.
+
+        Raises:
+            ResticError: no snapshot was made, or a path vanished before restic looked at it.
+            LimitExceeded: it stood still.
+        """
+        hearing = _BackupHearing(on_progress, on_unreadable)
+        stall = _Stall(stall_timeout, retry_lock, hearing, self)
+        doing = f"backup to {self._access.url}"
+        completed = self._run(
+            self._reader, "backup", "--json", f"--host={host}", *(f"--tag={tag}" for tag in tags), "--group-by=host,tags",
+            f"--retry-lock={retry_lock}s", f"--read-concurrency={read_concurrency}", f"--compression={compression}",
+            *(f"--exclude={pattern}" for pattern in exclude), "--", *paths,
+            doing=doing, limit=_LONG, on_stdout=hearing.stdout, on_stderr=hearing.stderr, watch=stall.watch,
+        )  # fmt: skip
+        if completed.status not in (0, 3):
+            raise self._error(doing, completed)
+        if hearing.skipped:
+            raise ResticError(f"{doing}: {', '.join(hearing.skipped)} vanished before it was read")
+        if hearing.summary is None:
+            raise ResticError(f"{doing}: restic ended without a summary, so nothing is known to be stored")
+        return Backup(hearing.summary, completed.status, tuple(hearing.unreadable))
+
+    def version(self) -> tuple[int, ...]:
+        """The version as numbers, from ``restic version``."""
+        completed = process.run([self._binary, "version"], doing="restic version", limit=20.0)
+        found = re.search(r"restic (\d+)\.(\d+)\.(\d+)", completed.stdout)
+        if not found:
+            raise ResticError(f"restic version: {completed.complaint}")
+        return tuple(int(number) for number in found.groups())
+
+    def init(self) -> str:
+        """Make a new repository and give its id."""
+        completed = self._checked(self._plain, "init", "--json", doing=f"init of {self._access.url}")
+        return str(_last_document(completed.stdout)["id"])
+
+    def repository_id(self, retry_lock: int = 0) -> str:
+        """The id in the repository's config; opens it with the password."""
+        completed = self._checked(
+            self._plain, "cat", "config", "--json", f"--retry-lock={retry_lock}s", doing=f"opening {self._access.url}", limit=_SHORT + retry_lock
+        )
+        return str(json.loads(completed.stdout)["id"])
+
+    def snapshots(self, *, host: str | None = None, tag: str | None = None, lock: bool = True, retry_lock: int = 0) -> list[Snapshot]:
+        """The restic snapshots, oldest first, of one host and with one tag where given."""
+        filters = [*([f"--host={host}"] if host else []), *([f"--tag={tag}"] if tag else [])]
+        completed = self._checked(
+            self._plain, "snapshots", "--json", *filters, *([f"--retry-lock={retry_lock}s"] if lock else ["--no-lock"]),
+            doing=f"listing {self._access.url}", limit=_SHORT + retry_lock, keep_output=True,
+        )  # fmt: skip
+        return sorted((Snapshot.parse(entry) for entry in json.loads(completed.stdout or "[]") or []), key=lambda found: found.time)
+
+    def forget(
+        self,
+        retention: Mapping[str, int | str],
+        *,
+        host: str,
+        tag: str,
+        dry_run: bool = False,
+        retry_lock: int = 0,
+    ) -> Forgotten:
+        """Thin the snapshots of one host with one tag, all in one group.
+
+        restic 0.18 says 0 and lists a snapshot as removed also where it could not delete it: ask ``snapshots`` afterwards.
+        """
+        rules = [f"--{key.replace('_', '-')}={value}" for key, value in retention.items() if value]
+        completed = self._checked(
+            self._plain, "forget", "--json", f"--host={host}", f"--tag={tag}", "--group-by=host", *rules,
+            *(["--dry-run"] if dry_run else []), f"--retry-lock={retry_lock}s",
+            doing=f"forget in {self._access.url}", limit=3600.0 + retry_lock, keep_output=True,
+        )  # fmt: skip
+        groups = json.loads(completed.stdout) if completed.stdout.strip() else []
+        return Forgotten(
+            kept=tuple(Snapshot.parse(entry) for group in groups for entry in group.get("keep") or []),
+            removed=tuple(Snapshot.parse(entry) for group in groups for entry in group.get("remove") or []),
+        )
+
+    def prune(self, retry_lock: int = 0, on_line: Callable[[str], None] | None = None) -> None:
+        """Remove the data that no snapshot needs."""
+        self._checked(
+            self._plain, "prune", f"--retry-lock={retry_lock}s", doing=f"prune of {self._access.url}", limit=_LONG, on_stdout=on_line
+        )
+
+    def locks(self) -> list[Lock]:
+        """Every lock in the repository, without taking one."""
+        listed = self._checked(self._plain, "list", "locks", "--no-lock", doing=f"looking for locks in {self._access.url}")
+        found = []
+        for identifier in listed.stdout.split():
+            shown = self._run(self._plain, "cat", "lock", identifier, "--no-lock", doing=f"reading a lock of {self._access.url}")
+            if shown.status == 0:
+                entry = json.loads(shown.stdout)
+                found.append(
+                    Lock(
+                        id=identifier,
+                        host=entry.get("hostname", ""),
+                        user=entry.get("username", ""),
+                        pid=int(entry.get("pid", 0)),
+                        time=restic_time(entry["time"]),
+                        exclusive=bool(entry.get("exclusive")),
+                    )
+                )
+        return found
+
+    def unlock(self) -> None:
+        """Remove the locks that restic itself holds for stale (dead process of this host, or older than 30 minutes)."""
+        self._checked(self._plain, "unlock", doing=f"unlock of {self._access.url}")
+
+    def keys(self) -> list[Key]:
+        """The keys of the repository."""
+        completed = self._checked(self._plain, "key", "list", "--json", "--no-lock", doing=f"listing the keys of {self._access.url}")
+        return [
+            Key(entry["id"], bool(entry["current"]), entry["userName"], entry["hostName"], entry["created"])
+            for entry in json.loads(completed.stdout)
+        ]
+
+    def add_key(self, password_file: Path) -> None:
+        """Add a key for the password in a file."""
+        self._checked(self._plain, "key", "add", f"--new-password-file={password_file}", doing=f"adding a key to {self._access.url}")
+
+    def remove_key(self, identifier: str) -> None:
+        """Remove a key that is not the one in use."""
+        self._checked(self._plain, "key", "remove", identifier, doing=f"removing a key of {self._access.url}")
+
+    def restore(
+        self,
+        snapshot: str,
+        *,
+        target: str,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        delete: bool = False,
+        dry_run: bool = False,
+        retry_lock: int = 0,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_unreadable: Callable[[str], None] | None = None,
+        stall_timeout: float = 600.0,
+    ) -> Restored:
+        """Restore a snapshot below a directory, sparse, and read back what was written.
+
+        Args:
+            snapshot: its id.
+            target: the directory below which the full paths go; ``/`` is in place.
+            include: restic's patterns of what to restore; empty for everything.
+            exclude: restic's patterns of what to leave.
+            delete: also delete what the snapshot does not have, inside what is included.
+            dry_run: change nothing, and list what would change.
+            retry_lock: seconds to wait for another restic's lock.
+            on_progress: called about once a second.
+            on_unreadable: called for each error that restic goes on after.
+            stall_timeout: seconds without progress after which it is ended.
+
+        Raises:
+            ResticError: something was not restored, or differs from what was stored.
+            LimitExceeded: it stood still.
+        """
+        hearing = _RestoreHearing(on_progress, on_unreadable)
+        stall = _Stall(stall_timeout, retry_lock, hearing, self)
+        doing = f"restore from {self._access.url}"
+        completed = self._run(
+            self._restorer, "restore", snapshot, "--json", f"--target={target}", "--sparse", "--overwrite=always",
+            *(f"--include={pattern}" for pattern in include), *(f"--exclude={pattern}" for pattern in exclude),
+            *(["--delete"] if delete else []), *(["--dry-run", "-vv"] if dry_run else ["--verify"]), f"--retry-lock={retry_lock}s",
+            doing=doing, limit=_LONG, on_stdout=hearing.stdout, on_stderr=hearing.stderr, watch=stall.watch,
+        )  # fmt: skip
+        if completed.status != 0:
+            error = self._error(doing, completed)
+            raise type(error)(f"{error}{hearing.first_complaint}", error.exit_code)
+        if hearing.restored is None:
+            raise ResticError(f"{doing}: restic ended without a summary")
+        return hearing.restored
+
+    def nodes(self, snapshot: str, paths: Sequence[str] = ()) -> Iterator[Node]:
+        """Everything in a snapshot, or below some of its paths."""
+        found: list[Node] = []
+
+        def hear(line: str) -> None:
+            entry = json.loads(line)
+            if entry.get("message_type", entry.get("struct_type")) == "node":
+                found.append(
+                    Node(
+                        path=entry["path"],
+                        type=entry["type"],
+                        mode=int(entry.get("mode", 0)),
+                        uid=int(entry.get("uid", 0)),
+                        gid=int(entry.get("gid", 0)),
+                        size=int(entry.get("size", 0)),
+                        mtime=entry["mtime"],
+                    )
+                )
+
+        self._checked(
+            self._plain, "ls", "--json", "--recursive", "--no-lock", snapshot, *paths,
+            doing=f"listing a snapshot of {self._access.url}", limit=3600.0, on_stdout=hear,
+        )  # fmt: skip
+        return iter(found)
+
+
+_MEANING = {
+    10: "there is no repository at {url}. If it lies on a mount, is it mounted? A new repository is made by playbooks/site.yml alone",
+    12: "no key of the repository fits the password in {file}, or its key files are gone",
+}
+
+
+def exit_message(completed: Completed) -> str:
+    """What restic said last: the message of its exit_error, or its last line."""
+    for line in reversed(completed.stderr.splitlines()):
+        document = _document(line)
+        if document and document.get("message_type") == "exit_error":
+            return str(document["message"]).replace("Fatal: ", "", 1).replace("\n", "; ")
+    return completed.complaint.replace("Fatal: ", "", 1)
+
+
+def explain_backend_error(url: str, error: str) -> str:
+    """One sentence about why a backend keeps failing, with the next step."""
+    if re.search(r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|access key|signature|403|401|Unauthorized", error):
+        return f"{url} refuses the credentials ({error}). Check the repository's 'environment'"
+    if re.search(r"NoSuchBucket|bucket does not exist|bucket.*not exist", error):
+        return f"{url}: the bucket does not exist ({error}). Check the url, or make the bucket"
+    return f"{url} cannot be reached ({error})"
+
+
+def _document(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _last_document(text: str) -> dict[str, Any]:
+    for line in reversed(text.splitlines()):
+        found = _document(line)
+        if found is not None:
+            return found
+    raise ResticError(f"restic printed no JSON but {text[-200:]!r}")
+
+
+class _Opening:
+    """Ends a restic that does nothing but retry: it would go on for 15 minutes."""
+
+    def __init__(self, listener: Callable[[str], None] | None, watch: process.Watch | None) -> None:
+        self._listener = listener
+        self._watch = watch
+        self._since: float | None = None
+        self.last_error: str | None = None
+
+    def hear(self, line: str) -> None:
+        found = _RETRYING.search(line)
+        if found:
+            self.last_error = found[1]
+            self._since = self._since or time.monotonic()
+        if self._listener:
+            self._listener(line)
+
+    def watch(self, now: float) -> str | None:
+        if self._watch:
+            return self._watch(now)
+        if self._since and now - self._since > OPENING_LIMIT:
+            return f"gave up after {OPENING_LIMIT:.0f} s of retries"
+        return None
+
+
+class _Hearing(ABC):
+    """What a long restic run says on both of its outputs."""
+
+    def __init__(self, on_progress: Callable[[Progress], None] | None, on_unreadable: Callable[[str], None] | None) -> None:
+        self._on_progress = on_progress
+        self._on_unreadable = on_unreadable
+        self._figures: tuple[Any, ...] = ()
+        self.unreadable: list[str] = []
+        self.started = False
+        self.retrying = False
+        self.moved_at = time.monotonic()
+
+    def stdout(self, line: str) -> None:
+        document = _document(line)
+        if document is None:
+            return
+        kind = document.get("message_type")
+        if kind == "status":
+            self.started = True
+            figures = (*(document.get(key) for key in self.FIGURES), document.get("current_files"))
+            if figures != self._figures:
+                self._figures = figures
+                self.moved_at = time.monotonic()
+            if self._on_progress:
+                self._on_progress(
+                    Progress(
+                        fraction=float(document.get("percent_done", 0.0)),
+                        bytes_done=int(document.get(self.FIGURES[0], 0)),
+                        bytes_total=int(document.get("total_bytes", 0)),
+                        files_done=int(document.get(self.FIGURES[1], 0)),
+                        files_total=int(document.get("total_files", 0)),
+                        seconds_left=document.get("seconds_remaining"),
+                    )
+                )
+        else:
+            self.result(kind, document)
+
+    FIGURES: tuple[str, str, str, str] = ("bytes_done", "files_done", "total_bytes", "total_files")
+
+    @abstractmethod
+    def result(self, kind: object, document: Mapping[str, Any]) -> None:
+        """Take a message that is no status."""
+
+    def stderr(self, line: str) -> None:
+        document = _document(line)
+        if document and document.get("message_type") == "error":
+            message = str((document.get("error") or {}).get("message", "")) if isinstance(document.get("error"), dict) else ""
+            item = str(document.get("item", ""))
+            text = message if item in message else f"{item}: {message}"
+            self.unreadable.append(text)
+            if self._on_unreadable:
+                self._on_unreadable(text)
+        elif _RETRYING.search(line):
+            self.retrying = True
+
+
+class _BackupHearing(_Hearing):
+    summary: BackupSummary | None = None
+
+    def __init__(self, on_progress: Callable[[Progress], None] | None, on_unreadable: Callable[[str], None] | None) -> None:
+        super().__init__(on_progress, on_unreadable)
+        self.skipped: list[str] = []
+
+    def result(self, kind: object, document: Mapping[str, Any]) -> None:
+        if kind == "summary":
+            self.summary = BackupSummary(
+                snapshot_id=document.get("snapshot_id"),
+                files_new=int(document["files_new"]),
+                files_changed=int(document["files_changed"]),
+                files_unmodified=int(document["files_unmodified"]),
+                bytes_added=int(document["data_added"]),
+                bytes_processed=int(document["total_bytes_processed"]),
+                files_processed=int(document["total_files_processed"]),
+                duration=max(0.0, float(document["total_duration"])),
+            )
+
+    def stderr(self, line: str) -> None:
+        found = _SKIPPED_SOURCE.match(line)
+        if found:
+            self.skipped.append(found[1])
+        super().stderr(line)
+
+
+class _RestoreHearing(_Hearing):
+    FIGURES = ("bytes_restored", "files_restored", "total_bytes", "total_files")
+    restored: Restored | None = None
+
+    def __init__(self, on_progress: Callable[[Progress], None] | None, on_unreadable: Callable[[str], None] | None) -> None:
+        super().__init__(on_progress, on_unreadable)
+        self._changes: list[Change] = []
+
+    def result(self, kind: object, document: Mapping[str, Any]) -> None:
+        if kind == "verbose_status":
+            self._changes.append(Change(str(document["action"]), str(document["item"]), int(document.get("size", 0))))
+        elif kind == "summary":
+            self.restored = Restored(
+                files_restored=int(document.get("files_restored", 0)),
+                files_skipped=int(document.get("files_skipped", 0)),
+                files_deleted=int(document.get("files_deleted", 0)),
+                files_total=int(document.get("total_files", 0)),
+                bytes_restored=int(document.get("bytes_restored", 0)),
+                bytes_total=int(document.get("total_bytes", 0)),
+                changes=tuple(self._changes),
+            )
+
+    @property
+    def first_complaint(self) -> str:
+        """The first error of a file, to stand behind the sum of them."""
+        return f" (first: {self.unreadable[0]})" if self.unreadable else ""
+
+
+class _Stall:
+    """Ends a run that makes no progress; waiting for a lock is not that."""
+
+    def __init__(self, timeout: float, retry_lock: float, hearing: _Hearing, restic: Restic) -> None:
+        self._timeout = timeout
+        self._hearing = hearing
+        self._restic = restic
+        self._began = time.monotonic()
+        self._lock_until = self._began + retry_lock + 5.0
+
+    def watch(self, now: float) -> str | None:
+        hearing = self._hearing
+        if not hearing.started and hearing.retrying and now - self._began > OPENING_LIMIT:
+            return f"gave up after {OPENING_LIMIT:.0f} s of retries"
+        if now - hearing.moved_at <= self._timeout:
+            return None
+        if not hearing.started and now < self._lock_until and self._waits_for_lock():
+            hearing.moved_at = now
+            return None
+        return f"made no progress for {self._timeout:.0f} s (holdfast_settings.stall_timeout)"
+
+    def _waits_for_lock(self) -> bool:
+        """A second restic may look, since the first cannot say in JSON that it waits."""
+        try:
+            return bool(self._restic.locks())
+        except HoldfastError:
+            return False

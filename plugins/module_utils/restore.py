@@ -1,0 +1,304 @@
+# Copyright (c) Holdfast contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Giving files back: which restic snapshot, where to, and the proof that what was written is what was stored."""
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Callable, Sequence
+
+from . import locks, probe
+from .access import environment_of, restic_for
+from .errors import ConfigurationError, HoldfastError
+from .manifest import Job, Manifest, Repository
+from .quantities import format_time, restic_time
+from .reader import check_path
+from .restic import Change, Node, Progress, Restic, Snapshot
+
+IN_PLACE = "/"
+_TYPES = {
+    "file": stat.S_ISREG, "dir": stat.S_ISDIR, "symlink": stat.S_ISLNK, "fifo": stat.S_ISFIFO, "socket": stat.S_ISSOCK,
+    "dev": stat.S_ISBLK, "chardev": stat.S_ISCHR,
+}  # fmt: skip
+_GO_SETUID, _GO_SETGID, _GO_STICKY = 1 << 23, 1 << 22, 1 << 20
+_CHMODLESS = ("symlink",)
+
+
+class RestoreRefused(ConfigurationError):
+    """The request would overwrite something, or cannot be met; nothing was changed."""
+
+
+class RestoreDiffers(HoldfastError):
+    """What stands on the disk after the restore is not what was stored."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to restore.
+
+    Attributes:
+        snapshot: ``latest``, or the beginning of a restic snapshot's id.
+        at: Unix time; the newest snapshot that is not younger.
+        include: absolute paths or restic's patterns; empty for everything of the job.
+        target: a directory below which the full paths go, or ``/`` for in place.
+        overwrite: write over what is there.
+        delete: also delete what the snapshot does not have, below what is restored.
+        dry_run: change nothing, list what would change.
+    """
+
+    snapshot: str = "latest"
+    at: float | None = None
+    include: tuple[str, ...] = ()
+    target: str = IN_PLACE
+    overwrite: bool = False
+    delete: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a restore did: figures in files, bytes and seconds; the changes are listed by a dry run alone."""
+
+    job: str
+    repository: str
+    snapshot: Snapshot
+    target: str
+    files_restored: int
+    files_unchanged: int
+    files_deleted: int
+    bytes_restored: int
+    checked: int
+    duration: float
+    changes: tuple[Change, ...]
+
+
+def choose_repository(manifest: Manifest, job: Job, name: str | None) -> Repository:
+    """The repository to restore from: the one named, or the job's first that answers.
+
+    Raises:
+        RestoreRefused: the job does not write to the one named.
+        HoldfastError: none answers.
+    """
+    if name is not None:
+        if name not in job.repositories:
+            raise RestoreRefused(f"repository: {name!r} holds nothing of {job.name}. It is in {', '.join(job.repositories)}.")
+        return manifest.repositories[name]
+    complaints = []
+    for candidate in job.repositories:
+        repository = manifest.repositories[candidate]
+        try:
+            probe.check_repository(repository, environment_of(repository))
+            return repository
+        except HoldfastError as error:
+            complaints.append(str(error))
+    raise HoldfastError(f"no repository of {job.name} answers: " + "; ".join(complaints))
+
+
+def choose_snapshot(snapshots: Sequence[Snapshot], request: Request, job: str) -> Snapshot:
+    """The restic snapshot that a request means, out of a job's own, oldest first.
+
+    Raises:
+        RestoreRefused: there is none, or the id fits several.
+    """
+    if not snapshots:
+        raise RestoreRefused(f"{job}: has no restic snapshot in this repository. See: holdfast snapshots {job}")
+    if request.at is not None:
+        older = [found for found in snapshots if found.time <= request.at]
+        if not older:
+            raise RestoreRefused(f"{job}: no restic snapshot is as old as {format_time(request.at)}. The oldest is of {format_time(snapshots[0].time)}.")
+        return older[-1]
+    if request.snapshot == "latest":
+        return snapshots[-1]
+    fitting = [found for found in snapshots if found.id.startswith(request.snapshot)]
+    if len(fitting) != 1:
+        problem = "fits several restic snapshots" if fitting else "is no restic snapshot"
+        raise RestoreRefused(f"snapshot: {request.snapshot!r} {problem} of {job}. See: holdfast snapshots {job}")
+    return fitting[0]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where to restore from, without a manifest: whose restic snapshots, and how this host calls the repository."""
+
+    repository: str
+    host: str | None
+    tag: str | None
+    job: str = ""
+    retry_lock: int = 0
+    stall_timeout: float = 600.0
+
+
+def run(
+    manifest: Manifest, job: Job, repository: Repository, request: Request, on_progress: Callable[[Progress], None] | None = None
+) -> Report:
+    """Restore a job, and compare what was written with what was stored.
+
+    Raises:
+        RestoreRefused: nothing was changed.
+        RestoreDiffers: something on the disk is not what was stored.
+        BusyError: a run of the job is under way, and the restore would be in place.
+        ResticError: restic failed.
+    """
+    settings = manifest.settings
+    source = Source(repository.name, manifest.host, job.tag, job.name, settings.retry_lock, settings.stall_timeout)
+    if os.geteuid() != 0:
+        raise RestoreRefused("A restore sets owners and reads the repository's password: run it as root.")
+    with ExitStack() as stack:
+        if request.target == IN_PLACE and not request.dry_run:
+            stack.enter_context(locks.held(job.name, "restore"))
+        return run_alone(restic_for(repository, settings), source, request, on_progress)
+
+
+def run_alone(restic: Restic, source: Source, request: Request, on_progress: Callable[[Progress], None] | None = None) -> Report:
+    """Restore from any repository, and compare what was written with what was stored; errors as of ``run``."""
+    began = time.time()
+    check_path("target", request.target)
+    listed = restic.snapshots(host=source.host, tag=source.tag, retry_lock=source.retry_lock)
+    snapshot = choose_snapshot(listed, request, source.job or source.repository)
+    wanted = request.include or tuple(snapshot.paths)
+    _refuse_to_overwrite(request, wanted)
+    ancestors = [] if request.dry_run else _Ancestor.of(request.target, wanted)
+    include = include_patterns(request, wanted)
+    done = restic.restore(
+        snapshot.id,
+        target=request.target,
+        include=include,
+        delete=request.delete,
+        dry_run=request.dry_run,
+        retry_lock=source.retry_lock,
+        stall_timeout=source.stall_timeout,
+        on_progress=on_progress,
+    )
+    for ancestor in ancestors:
+        ancestor.put_back()
+    checked = 0 if request.dry_run else compare(restic, snapshot, request, include)
+    return Report(
+        job=source.job,
+        repository=source.repository,
+        snapshot=snapshot,
+        target=request.target,
+        files_restored=done.files_restored,
+        files_unchanged=done.files_skipped,
+        files_deleted=done.files_deleted,
+        bytes_restored=done.bytes_restored,
+        checked=checked,
+        duration=time.time() - began,
+        changes=done.changes,
+    )
+
+
+def include_patterns(request: Request, wanted: Sequence[str]) -> tuple[str, ...]:
+    """restic's patterns for a request: paths of the snapshot are escaped, the user's are taken as they are."""
+    if request.include:
+        return request.include
+    return tuple(re.sub(r"([*?\[\]\\])", r"\\\1", path) for path in wanted)
+
+
+def _refuse_to_overwrite(request: Request, wanted: Sequence[str]) -> None:
+    if request.dry_run or request.overwrite:
+        return
+    places = [Path(path) for path in wanted if path.startswith("/")] if request.target == IN_PLACE else [Path(request.target)]
+    for place in places:
+        if is_occupied(place):
+            raise RestoreRefused(
+                f"{place}: is not empty. Say --overwrite to write over it, --target DIR to restore beside it, or --dry-run to see what would change."
+            )
+
+
+def is_occupied(place: Path) -> bool:
+    """Whether a restore to a place would meet something: a file, or a directory that is not empty."""
+    if place.is_dir() and not place.is_symlink():
+        return any(place.iterdir())
+    return os.path.lexists(place)
+
+
+@dataclass(frozen=True)
+class _Ancestor:
+    """A directory above what is restored: restic would give it the metadata of the snapshot."""
+
+    path: Path
+    before: os.stat_result
+
+    @classmethod
+    def of(cls, target: str, wanted: Sequence[str]) -> list[_Ancestor]:
+        places = {Path(target)} | ({parent for path in wanted for parent in PurePosixPath(path).parents} if target == IN_PLACE else set())
+        return [cls(Path(place), os.stat(place)) for place in sorted(places, key=str, reverse=True) if Path(place).is_dir()]
+
+    def put_back(self) -> None:
+        now = os.stat(self.path)
+        if (now.st_uid, now.st_gid) != (self.before.st_uid, self.before.st_gid):
+            os.chown(self.path, self.before.st_uid, self.before.st_gid)
+        if now.st_mode != self.before.st_mode:
+            os.chmod(self.path, stat.S_IMODE(self.before.st_mode))
+
+
+def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> int:
+    """Compare type, owner, mode, size and time of everything restored with the snapshot; the bytes were read back by restic.
+
+    restic passes over a refused chown or chmod without a word when it is not root, so its word is not enough.
+
+    Returns:
+        How many paths were compared.
+
+    Raises:
+        RestoreDiffers: naming the first that differ.
+    """
+    roots = [pattern for pattern in include if not re.search(r"[*?\[\]\\]", pattern)]
+    listed = roots if len(roots) == len(include) else []
+    differing = []
+    checked = 0
+    for node in restic.nodes(snapshot.id, listed):
+        place = Path(request.target, node.path.lstrip("/"))
+        if not _is_included(node.path, include):
+            continue
+        checked += 1
+        difference = differs(node, place)
+        if difference:
+            differing.append(f"{place}: {difference}")
+    if differing:
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise RestoreDiffers(f"{len(differing)} of {checked} restored paths are not as stored: {'; '.join(differing[:5])}{more}")
+    return checked
+
+
+def _is_included(path: str, include: Sequence[str]) -> bool:
+    for pattern in include:
+        if re.search(r"[*?\[\]]", pattern):
+            continue
+        root = pattern.replace("\\", "").rstrip("/") or "/"
+        if root == "/" or path == root or path.startswith(root + "/"):
+            return True
+    return False
+
+
+def differs(node: Node, place: Path) -> str | None:
+    """How a path on the disk differs from a snapshot's node, in words; None where it does not."""
+    try:
+        found = os.lstat(os.fsencode(place))
+    except FileNotFoundError:
+        return "is missing"
+    if node.type in _TYPES and not _TYPES[node.type](found.st_mode):
+        return f"is no {node.type}"
+    if (found.st_uid, found.st_gid) != (node.uid, node.gid):
+        return f"belongs to {found.st_uid}:{found.st_gid}, stored {node.uid}:{node.gid}"
+    if node.type not in _CHMODLESS and stat.S_IMODE(found.st_mode) != unix_mode(node.mode):
+        return f"has the mode {stat.S_IMODE(found.st_mode):o}, stored {unix_mode(node.mode):o}"
+    if node.type == "file" and found.st_size != node.size:
+        return f"has {found.st_size} bytes, stored {node.size}"
+    if node.type != "symlink" and abs(found.st_mtime - restic_time(node.mtime)) > 0.001:
+        return f"was modified {format_time(found.st_mtime)}, stored {node.mtime}"
+    return None
+
+
+def unix_mode(mode: int) -> int:
+    """The permission bits of a mode as Go writes it (its os.FileMode has setuid, setgid and sticky elsewhere)."""
+    bits = mode & 0o777
+    for flag, bit in ((_GO_SETUID, stat.S_ISUID), (_GO_SETGID, stat.S_ISGID), (_GO_STICKY, stat.S_ISVTX)):
+        if mode & flag:
+            bits |= bit
+    return bits
