@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Options that modules on one restic repository share."""
+
 from __future__ import annotations
 
 
@@ -18,7 +19,7 @@ options:
     description: File on the host that holds the repository's password. The user that runs restic must be able to read it.
     type: path
   environment:
-    description: Environment variables that the backend needs, such as C(AWS_ACCESS_KEY_ID). They go to restic's environment and nowhere else.
+    description: Environment variables that the backend needs, such as C(AWS_ACCESS_KEY_ID). They go to restic's environment alone.
     type: dict
   environment_file:
     description: File on the host with such variables, one C(KEY=VALUE) a line. O(environment) wins over it.

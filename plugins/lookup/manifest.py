@@ -9,8 +9,8 @@ version_added: 0.1.0
 author:
   - Holdfast maintainers (@holdfast)
 description:
-  - Finds the services and jobs of a host in C(holdfast_services), in variables called C(NAME_backup) that are mappings with the key C(enable),
-    in what C(holdfast_discovery_query) gives, and in the files that a host's services left in C(/etc/holdfast/services.d).
+  - Finds the services and jobs of a host in C(holdfast_services), in variables C(NAME_backup) that are mappings with the key C(enable), in
+    what C(holdfast_discovery_query) gives, and in the files that a host's services left in C(/etc/holdfast/services.d).
   - Checks all of it, together with repositories, classes and settings, and fails with every mistake it can tell apart.
   - What it returns holds no secret.
 options:
@@ -123,7 +123,9 @@ def parse(name, text):
     try:
         return yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"/etc/holdfast/services.d/{name}: is no YAML ({' '.join(str(error).split())}). Mend the file on the host.") from None
+        raise ConfigurationError(
+            f"/etc/holdfast/services.d/{name}: is no YAML ({' '.join(str(error).split())}). Mend the file on the host."
+        ) from None
 
 
 def public_variables():

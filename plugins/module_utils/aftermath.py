@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """After a run that could not end itself: killed, out of memory, never started, cut off by a reset. The metric tells all the same."""
+
 from __future__ import annotations
 
 import os

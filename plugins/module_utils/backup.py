@@ -1,13 +1,15 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One run of a job: lock, hooks, stopped units, one restic process per repository, state and metrics in every outcome."""
+
 from __future__ import annotations
 
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 
 from . import hooks, locks, log, metrics, probe, process, state, systemd
 from .access import environment_of, restic_for

@@ -1,14 +1,16 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The command ``holdfast``."""
+
 from __future__ import annotations
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, HoldfastError
 
@@ -70,9 +72,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verb(verbs: Any, name: str, act: Callable[[argparse.Namespace], int], help_text: str, epilog: str = _EPILOG) -> argparse.ArgumentParser:
+def _verb(
+    verbs: Any, name: str, act: Callable[[argparse.Namespace], int], help_text: str, epilog: str = _EPILOG
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(
-        name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".", epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+        name,
+        help=help_text,
+        description=help_text[0].upper() + help_text[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(act=act)
     return parser
@@ -128,10 +136,20 @@ def _add_restore(verbs: Any) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--snapshot", metavar="ID", default="latest", help="id of a restic snapshot, or latest (the default)")
     which.add_argument("--at", metavar="TIME", help='newest restic snapshot not younger than this, such as "2026-11-20 03:00"')
-    parser.add_argument("--include", metavar="PATTERN", action="append", default=[], help="only this path or pattern; may be given again")
+    parser.add_argument(
+        "--include",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="only this path or pattern; may be given again",
+    )
     parser.add_argument("--target", metavar="DIR", default="/", help="restore below this directory, with full paths; left out: in place")
     parser.add_argument("--overwrite", action="store_true", help="write over what is there")
-    parser.add_argument("--delete", action="store_true", help="also delete what the restic snapshot does not have, below the restored paths")
+    parser.add_argument(
+        "--delete",
+        action="store_true",
+        help="also delete what the restic snapshot does not have, below the restored paths",
+    )
     parser.add_argument("--dry-run", action="store_true", help="change nothing, list what would change")
     _json(parser)
 

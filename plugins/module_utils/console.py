@@ -1,13 +1,15 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What people see on a terminal: tables, texts and a progress line."""
+
 from __future__ import annotations
 
 import shutil
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from .backup import progress_text
 from .forget import Report as ForgetReport
@@ -28,7 +30,7 @@ STATUS_HEADER = ("JOB", "REPOSITORY", "RESULT", "LAST SUCCESS", "RPO", "TOOK", "
 def status_rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """One row of cells for each job and repository, the unprotected first."""
     now = document["generated"]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for entry in sorted(document["jobs"], key=lambda found: (found["within_rpo"], found["job"])):
         age = entry["age_seconds"]
         following = entry["next_run"]
@@ -62,7 +64,14 @@ def status_table(document: Mapping[str, Any]) -> str:
 def snapshot_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table of ``holdfast snapshots``."""
     cells = [
-        (row["id"][:8], format_time(row["time"]), row["job"], row["repository"], format_bytes(row["bytes_processed"]), " ".join(row["paths"]))
+        (
+            row["id"][:8],
+            format_time(row["time"]),
+            row["job"],
+            row["repository"],
+            format_bytes(row["bytes_processed"]),
+            " ".join(row["paths"]),
+        )
         for row in rows
     ]
     return table(("ID", "TIME", "JOB", "REPOSITORY", "SIZE", "PATHS"), cells) if cells else "no restic snapshots"
@@ -86,7 +95,13 @@ def restore_text(report: RestoreReport, dry_run: bool) -> str:
 def forget_text(reports: Sequence[ForgetReport]) -> str:
     """What a forget would remove."""
     rows = [
-        (report.repository, job, str(report.kept[job]), str(len(removed)), " ".join(snapshot.id[:8] for snapshot in removed))
+        (
+            report.repository,
+            job,
+            str(report.kept[job]),
+            str(len(removed)),
+            " ".join(snapshot.id[:8] for snapshot in removed),
+        )
         for report in reports
         for job, removed in report.removed.items()
     ]

@@ -1,15 +1,18 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From what an inventory and a host declare to the manifest; runs on the controller."""
+
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Callable
 
 from . import layout
 from .errors import ConfigurationError
-from .manifest import KNOWN_JOB_KEYS, VERSION, Job, Manifest, ProtectionClass, Repository, Settings
+from .manifest import KNOWN_JOB_KEYS, Job, Manifest, ProtectionClass, Repository, Settings
 from .reader import Reader, check_mapping, check_name, suggestion, wrong
 
 BACKUP_SUFFIX = "_backup"
@@ -19,7 +22,13 @@ NOT_YET_ACTED_ON = ("holdfast_postgresql", "holdfast_verification", "holdfast_mo
 _CLASS_KEYS = ("rpo", "rto", "copies", "offsite", "restore_test", "retention")
 _RENAMED = {"pre_backup_script": "pre_backup", "post_backup_script": "post_backup", "exclude_patterns": "exclude"}
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OWN_ENVIRONMENT = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_REPOSITORY", "RESTIC_REPOSITORY_FILE")
+_OWN_ENVIRONMENT = (
+    "RESTIC_PASSWORD",
+    "RESTIC_PASSWORD_FILE",
+    "RESTIC_PASSWORD_COMMAND",
+    "RESTIC_REPOSITORY",
+    "RESTIC_REPOSITORY_FILE",
+)
 
 BUILT_IN_CLASSES: Mapping[str, Mapping[str, Any]] = {
     "critical": {
@@ -36,14 +45,17 @@ BUILT_IN_CLASSES: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 
+
+def _kept_output(command: str, name: str) -> str:
+    file = layout.SYSTEM_LISTS / name
+    return f"{command} > {file}.new && mv {file}.new {file}"
+
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "system": {
         "paths": ["/etc", "/root", "/usr/local", str(layout.SYSTEM_LISTS)],
         "optional_paths": ["/var/spool/cron"],
-        "pre_backup": [
-            f"dpkg --get-selections > {layout.SYSTEM_LISTS}/packages.new && mv {layout.SYSTEM_LISTS}/packages.new {layout.SYSTEM_LISTS}/packages",
-            f"apt-mark showmanual > {layout.SYSTEM_LISTS}/manual.new && mv {layout.SYSTEM_LISTS}/manual.new {layout.SYSTEM_LISTS}/manual",
-        ],
+        "pre_backup": [_kept_output("dpkg --get-selections", "packages"), _kept_output("apt-mark showmanual", "manual")],
         "tags": ["system"],
     },
 }
@@ -169,7 +181,7 @@ class _Planner:
 
     def _entries(self, variable: str, parse: Callable[[str, object, str], Any]) -> dict[str, Any]:
         entries = self._try(lambda: check_mapping(variable, self._inventory.variables.get(variable) or {})) or {}
-        parsed = {name: self._try(lambda name=name, value=value: parse(name, value, f"{variable}.{name}")) for name, value in entries.items()}
+        parsed = {name: self._try(partial(parse, name, value, f"{variable}.{name}")) for name, value in entries.items()}
         return {name: entry for name, entry in parsed.items() if entry is not None}
 
     def _repository(self, name: str, value: object, where: str) -> Repository:
@@ -186,7 +198,7 @@ class _Planner:
         declared = self._try(lambda: check_mapping(variable, self._inventory.variables.get(variable) or {})) or {}
         found = {}
         for name in dict.fromkeys((*BUILT_IN_CLASSES, *declared)):
-            entry = self._try(lambda name=name: self._class(name, declared.get(name) or {}, f"{variable}.{name}"))
+            entry = self._try(partial(self._class, name, declared.get(name) or {}, f"{variable}.{name}"))
             if entry:
                 found[name] = entry
         return found
@@ -201,7 +213,7 @@ class _Planner:
     def _jobs(self, primaries: list[str]) -> dict[str, Job]:
         jobs: dict[str, Job] = {}
         for name, origin, declared in self._declared():
-            job = self._try(lambda name=name, origin=origin, declared=declared: self._job(name, origin, declared, primaries))
+            job = self._try(partial(self._job, name, origin, declared, primaries))
             if job is None:
                 continue
             if job.name in jobs:
@@ -217,7 +229,7 @@ class _Planner:
         found: dict[str, tuple[str, str, dict[str, Any]]] = {}
         origins: dict[str, str] = {}
         for service, origin, value in self._services():
-            declared = self._try(lambda service=service, origin=origin, value=value: self._service(service, origin, value))
+            declared = self._try(partial(self._service, service, origin, value))
             if declared is None:
                 continue
             if service in origins:
@@ -256,7 +268,7 @@ class _Planner:
         variable = "holdfast_jobs"
         for name, value in (self._try(lambda: check_mapping(variable, self._inventory.variables.get(variable) or {})) or {}).items():
             origin = f"{variable}.{name}"
-            declared = self._try(lambda name=name, value=value, origin=origin: declared_job(name, origin, value))
+            declared = self._try(partial(declared_job, name, origin, value))
             if declared and declared.pop("enable"):
                 yield name, origin, declared
 
@@ -264,8 +276,8 @@ class _Planner:
     def _job(name: str, origin: str, declared: dict[str, Any], primaries: list[str]) -> Job:
         if Reader({"use_snapshots": declared.pop("use_snapshots", None)}, origin).flag("use_snapshots", False):
             raise ConfigurationError(
-                f"{origin}.use_snapshots: this release cannot take ZFS snapshots yet. Set it to false, and name in stop_units what must not "
-                "write during the backup."
+                f"{origin}.use_snapshots: this release cannot take ZFS snapshots yet. Set it to false, and name in stop_units what must "
+                "not write during the backup."
             )
         dataset = declared.pop("zfs_dataset", None)
         if dataset is not None:
@@ -290,7 +302,9 @@ class _Planner:
                     f"{job.origin}: the class {job.protection!r} promises {promised.copies} copies, but repositories names {len(stores)}."
                 )
             if promised.offsite and not any(store.offsite for store in stores):
-                self._warnings.append(f"{job.origin}: the class {job.protection!r} promises an offsite copy, but no repository of it is offsite.")
+                self._warnings.append(
+                    f"{job.origin}: the class {job.protection!r} promises an offsite copy, but no repository of it is offsite."
+                )
 
 
 def check_secrets(declared: Mapping[str, Any], where: str) -> None:
@@ -302,10 +316,12 @@ def check_secrets(declared: Mapping[str, Any], where: str) -> None:
     password = declared.get("password")
     if password is not None:
         if not isinstance(password, str) or not password.strip():
-            raise ConfigurationError(f"{where}.password: is empty or no text. Give a text in quotes, or leave it out and provide password_file.")
+            raise ConfigurationError(
+                f"{where}.password: is empty or no text. Give a text in quotes, or leave it out and provide password_file."
+            )
         if password != password.strip() or re.search(r"[\x00-\x1f]", password):
             raise ConfigurationError(
-                f"{where}.password: begins or ends with white space, or has a line break in it. restic would drop it: choose another password."
+                f"{where}.password: begins or ends with white space, or has a line break in it, which restic drops. Choose another one."
             )
     environment = declared.get("environment")
     for key, value in check_mapping(f"{where}.environment", environment or {}).items():
@@ -350,6 +366,6 @@ def repositories_of(origin: str, declared: dict[str, Any], primaries: list[str])
         return list(Reader({"repositories": several}, origin).texts("repositories"))
     if not primaries:
         raise ConfigurationError(
-            f"{origin}: names no repository, and none of holdfast_repositories is primary. Add 'repository: NAME' here, or 'primary: true' there."
+            f"{origin}: names no repository, and no repository is primary. Say 'repository: NAME' here or 'primary: true' there."
         )
     return primaries[:1]

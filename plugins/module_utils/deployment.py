@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Making the units, timers and files of all jobs what the manifest says, and removing those of jobs that are gone."""
+
 from __future__ import annotations
 
 import os
@@ -13,7 +14,12 @@ from .files import read_text, remove, write_atomically
 from .manifest import Manifest
 from .state import Expected
 
-_OURS = ("holdfast-backup@*.timer", "holdfast-backup@*.service.d", "holdfast-forget@*.timer", "holdfast-forget@*.service.d")
+_OURS = (
+    "holdfast-backup@*.timer",
+    "holdfast-backup@*.service.d",
+    "holdfast-forget@*.timer",
+    "holdfast-forget@*.service.d",
+)
 
 
 @dataclass
@@ -51,8 +57,7 @@ def check_host(manifest: Manifest) -> None:
 def converge(manifest: Manifest, check: bool = False) -> Changes:
     """Bring the host to the manifest.
 
-    Running services are neither stopped nor restarted. Restic snapshots of jobs that are gone stay; their state stays for as long as somebody may
-    bring the job back.
+    Running services are neither stopped nor restarted. Restic snapshots of jobs that are gone stay, and what is known of them.
 
     Args:
         manifest: what should be.
@@ -111,7 +116,9 @@ class _Converger:
         old_jobs = [job for job in state.known_jobs() if job not in self._manifest.jobs and state.read_job(job).expected is not None]
         repositories = list(self._manifest.repositories)
         for path in [*gone, *metrics.stale_files(directory, list(self._manifest.jobs), repositories)]:
-            self._changes.removed[str(path)] = "".join(read_text(child) or "" for child in path.glob("*")) if path.is_dir() else read_text(path) or ""
+            self._changes.removed[str(path)] = (
+                "".join(read_text(child) or "" for child in path.glob("*")) if path.is_dir() else read_text(path) or ""
+            )
             if not self._check:
                 remove(path)
         if not self._check:
@@ -123,7 +130,11 @@ class _Converger:
             return
         self._changes.enabled = [timer for timer in timers if not is_enabled(timer)]
         rewritten = {Path(path).name for path in self._changes.written}
-        active = {found["Id"] for found in systemd.properties(timers, ["ActiveState"]) if found.get("ActiveState") == "active"} if timers else set()
+        active = (
+            {found["Id"] for found in systemd.properties(timers, ["ActiveState"]) if found.get("ActiveState") == "active"}
+            if timers
+            else set()
+        )
         stopped = [timer for timer in timers if timer not in active and timer not in self._changes.enabled]
         self._changes.enabled += stopped
         self._changes.restarted = [timer for timer in timers if timer in rewritten and timer not in self._changes.enabled]
@@ -143,7 +154,9 @@ class _Converger:
             path = layout.job_metrics(Path(self._manifest.textfile_directory), job.name)
             if known == expected and path.exists():
                 continue
-            self._changes.written.setdefault(str(path), (read_text(path) or "", "" if self._check else metrics.job_text(job.name, expected)))
+            self._changes.written.setdefault(
+                str(path), (read_text(path) or "", "" if self._check else metrics.job_text(job.name, expected))
+            )
             if not self._check:
                 state.write_job(job.name, expected)
                 metrics.publish_job(job.name, expected)

@@ -1,11 +1,13 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the Ansible modules share: arguments, and turning an error of the engine into a failed task. It imports no Ansible."""
+
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any
 
 from .access import read_environment
 from .errors import HoldfastError
@@ -30,7 +32,11 @@ def failing(module: Any) -> Iterator[None]:
     except HoldfastError as error:
         module.fail_json(msg=str(error), exit_status=error.exit_status, error=type(error).__name__)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'system call'}: {error.strerror or error}", exit_status=1, error=type(error).__name__)
+        module.fail_json(
+            msg=f"{error.filename or 'system call'}: {error.strerror or error}",
+            exit_status=1,
+            error=type(error).__name__,
+        )
 
 
 def environment_of(params: Mapping[str, Any]) -> dict[str, str]:

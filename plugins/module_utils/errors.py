@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Errors that every layer shares, and the exit status each one stands for."""
+
 from __future__ import annotations
 
 EXIT_COMPLETE = 0

@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Starting the unit of a job or repository and following it: progress, journal, exit status."""
+
 from __future__ import annotations
 
 import json
@@ -10,8 +11,9 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 from . import layout, locks, log, state, systemd
 from .console import ProgressLine
@@ -48,7 +50,11 @@ def _forget_result(repository: str) -> dict[str, Any]:
 
 
 def _follow_all(
-    names: Sequence[str], unit_of: Callable[[str], str], lock_of: Callable[[str], str], result_of: Callable[[str], dict[str, Any]], as_json: bool
+    names: Sequence[str],
+    unit_of: Callable[[str], str],
+    lock_of: Callable[[str], str],
+    result_of: Callable[[str], dict[str, Any]],
+    as_json: bool,
 ) -> int:
     if os.geteuid() != 0:
         raise ConfigurationError("Starting a unit needs root: run this with sudo.")
@@ -94,7 +100,8 @@ def _spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
 
 def _show_until_end(starter: subprocess.Popen[bytes], journal: subprocess.Popen[bytes], unit: str, line: ProgressLine) -> None:
     """Print the journal as it comes; once the start has ended, until its last line or for one second more."""
-    assert starter.stdout is not None and journal.stdout is not None
+    assert starter.stdout is not None
+    assert journal.stdout is not None
     rest = b""
     ended: float | None = None
     finished = False

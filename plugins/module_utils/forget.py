@@ -1,14 +1,17 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Thinning and pruning a repository: each job by its own tag and rules, stale locks told from live ones."""
+
 from __future__ import annotations
 
 import pwd
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Callable, Mapping, Sequence, TypeVar
+from typing import Callable, TypeVar
 
 from . import locks, log, metrics, probe, process, state, systemd
 from .access import environment_of, restic_for
@@ -117,13 +120,14 @@ def _forget(manifest: Manifest, repository: Repository, report: Report) -> None:
     found = patience.with_lock(restic.repository_id)
     known = state.read_repository(repository.name)
     if known.id not in (None, found):
-        raise ResticError(f"{repository.url} holds the repository {found[:8]}, but this host has known {str(known.id)[:8]} there; nothing was forgotten")
+        raise ResticError(
+            f"{repository.url} holds the repository {found[:8]}, but this host has known {str(known.id)[:8]} there; nothing was forgotten"
+        )
     jobs = manifest.jobs_of(repository.name)
     for number, job in enumerate(jobs, start=1):
         process.relay.check()
         systemd.status(f"forget: job {number} of {len(jobs)}, {job.name}")
-        retention = manifest.retention(job, repository.name)
-        done = patience.with_lock(lambda job=job, retention=retention: restic.forget(retention, host=manifest.host, tag=job.tag))
+        done = patience.with_lock(partial(restic.forget, manifest.retention(job, repository.name), host=manifest.host, tag=job.tag))
         report.removed[job.name] = list(done.removed)
         report.kept[job.name] = len(done.kept)
         log.info(f"{repository.name}: {job.name}: {len(done.kept)} restic snapshots kept, {len(done.removed)} removed")
@@ -170,7 +174,9 @@ class _Patience:
                 if found and self._remove_stale(found):
                     continue
                 if time.monotonic() >= self._until:
-                    raise RepositoryLocked(f"{error}: {describe(found)}; waited as long as holdfast_settings.retry_lock allows", 11) from None
+                    raise RepositoryLocked(
+                        f"{error}: {describe(found)}; waited as long as holdfast_settings.retry_lock allows", 11
+                    ) from None
                 systemd.status(f"waiting: {describe(found)}")
                 _sleep(_WAIT)
 

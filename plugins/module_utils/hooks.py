@@ -1,9 +1,11 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The commands that a job runs before and after its backup."""
+
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from . import log, process
 from .errors import HoldfastError
@@ -41,8 +43,8 @@ def run(phase: str, commands: Sequence[Command], environment: Mapping[str, str],
                 doing=f"{name} (holdfast_settings.hook_timeout)",
                 limit=limit,
                 environment=environment,
-                on_stdout=lambda line, name=name: log.info(f"{name}: {line}"),
-                on_stderr=lambda line, name=name: log.info(f"{name}: {line}"),
+                on_stdout=partial(_tell, name),
+                on_stderr=partial(_tell, name),
                 shielded=shielded,
             )
         except OSError as error:
@@ -51,3 +53,7 @@ def run(phase: str, commands: Sequence[Command], environment: Mapping[str, str],
             process.relay.check()
         if completed.status != 0:
             raise HookFailed(f"{name} failed with {process.describe_status(completed.status)}: {completed.complaint}")
+
+
+def _tell(name: str, line: str) -> None:
+    log.info(f"{name}: {line}")

@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where things are on a host, and what units, files and tags are called."""
+
 from __future__ import annotations
 
 from pathlib import Path

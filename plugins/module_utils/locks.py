@@ -1,15 +1,17 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One run at a time for each job and repository; a lock ends with the process that holds it."""
+
 from __future__ import annotations
 
 import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from . import layout
 from .errors import BusyError

@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Lines for the journal, or for a terminal."""
+
 from __future__ import annotations
 
 import os

@@ -1,13 +1,15 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The manifest: everything a host protects, parsed and validated into dataclasses. It holds no secret."""
+
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Mapping, Union
+from typing import Any, Union
 from urllib.parse import urlsplit
 
 from . import layout
@@ -80,7 +82,12 @@ class Repository:
         kind = repository_type(url, reader.at("url"))
         declared = reader.word("type", REPOSITORY_TYPES, "type of repository", kind)
         if declared != kind:
-            raise wrong(reader.at("type"), declared, f"does not fit the url, which is of type {kind}", "Leave 'type' out or mend the url.")
+            raise wrong(
+                reader.at("type"),
+                declared,
+                f"does not fit the url, which is of type {kind}",
+                "Leave 'type' out or mend the url.",
+            )
         repository = cls(
             name=name,
             url=local_path(url) if kind == "local" else url,
@@ -97,7 +104,12 @@ class Repository:
         )
         reader.end()
         if repository.require_mount and kind != "local":
-            raise wrong(f"{where}.require_mount", True, f"makes no sense for the type {kind}", "Only a local repository can lie on a mount.")
+            raise wrong(
+                f"{where}.require_mount",
+                True,
+                f"makes no sense for the type {kind}",
+                "Only a local repository can lie on a mount.",
+            )
         return repository
 
 
@@ -113,7 +125,9 @@ def repository_type(url: str, where: str) -> str:
         return "local"
     if not colon or scheme not in REPOSITORY_TYPES or not rest:
         raise wrong(
-            where, url, "is no restic repository",
+            where,
+            url,
+            "is no restic repository",
             "Give an absolute path or one of " + ", ".join(f"{kind}:…" for kind in REPOSITORY_TYPES[1:]) + ".",
         )
     if scheme in ("rest", "s3", "sftp"):
@@ -128,7 +142,7 @@ def repository_type(url: str, where: str) -> str:
 
 def local_path(url: str) -> str:
     """The directory of a local repository."""
-    return url[len("local:"):] if url.startswith("local:") else url
+    return url.removeprefix("local:")
 
 
 @dataclass(frozen=True)
@@ -182,7 +196,9 @@ class Resources:
         reader.end()
         if found.memory_reservation > found.memory:
             raise wrong(
-                f"{where}.memory_reservation", found.memory_reservation, f"is more than memory ({found.memory})",
+                f"{where}.memory_reservation",
+                found.memory_reservation,
+                f"is more than memory ({found.memory})",
                 "Reserve at most as much as the limit.",
             )
         return found
@@ -289,7 +305,12 @@ def parse_commands(value: object, where: str) -> tuple[Command, ...]:
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, (list, tuple)):
-        raise wrong(where, value, "is not a list of commands", "Write a list; each entry is a list of arguments, or a text for /bin/sh.")
+        raise wrong(
+            where,
+            value,
+            "is not a list of commands",
+            "Write a list; each entry is a list of arguments, or a text for /bin/sh.",
+        )
     commands: list[Command] = []
     for index, command in enumerate(value):
         at = f"{where}[{index}]"
@@ -317,7 +338,12 @@ def parse_units(names: list[str], where: str) -> tuple[str, ...]:
     units = []
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]+", name):
-            raise wrong(where, name, "is no name of a systemd unit", "Write it as systemctl shows it, such as grafana-server.service.")
+            raise wrong(
+                where,
+                name,
+                "is no name of a systemd unit",
+                "Write it as systemctl shows it, such as grafana-server.service.",
+            )
         suffixes = (".service", ".socket", ".timer", ".target", ".path", ".mount")
         units.append(name if name.endswith(suffixes) else f"{name}.service")
     return tuple(units)
@@ -345,7 +371,12 @@ class Manifest:
         reader = Reader(document, "manifest")
         version = reader.whole("version")
         if version != VERSION:
-            raise wrong("manifest.version", version, f"is not {VERSION}", "Run site.yml again: the manifest is of another release.")
+            raise wrong(
+                "manifest.version",
+                version,
+                f"is not {VERSION}",
+                "Run site.yml again: the manifest is of another release.",
+            )
         manifest = cls(
             host=reader.text("host"),
             enable=reader.flag("enable", True),
@@ -382,12 +413,19 @@ class Manifest:
             for name in job.repositories:
                 choose(f"{job.origin}.repositories", name, self.repositories, "repository of holdfast_repositories")
             if len(set(job.repositories)) != len(job.repositories):
-                raise wrong(f"{job.origin}.repositories", list(job.repositories), "names a repository twice", "Name each one once.")
+                raise wrong(
+                    f"{job.origin}.repositories",
+                    list(job.repositories),
+                    "names a repository twice",
+                    "Name each one once.",
+                )
             choose(f"{job.origin}.protection", job.protection, self.protection_classes, "protection class")
             for name in job.repositories:
                 if not any(value for value in self.retention(job, name).values()):
                     raise wrong(
-                        f"{job.origin}.retention", dict(self.retention(job, name)), f"would keep nothing in {name}",
+                        f"{job.origin}.retention",
+                        dict(self.retention(job, name)),
+                        f"would keep nothing in {name}",
                         "Let at least one keep rule be above zero.",
                     )
 

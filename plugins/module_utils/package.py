@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Installing this very engine on the host as the Python package ``holdfast``, with its command and completion."""
+
 from __future__ import annotations
 
 import hashlib

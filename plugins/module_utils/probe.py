@@ -1,13 +1,15 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A short look at sources and repositories before restic starts: restic skips a missing path and retries for 15 minutes."""
+
 from __future__ import annotations
 
 import os
 import socket
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Mapping, Sequence, TypeVar
+from typing import Callable, TypeVar
 from urllib.parse import urlsplit
 
 from .errors import HoldfastError, LimitExceeded
@@ -57,7 +59,9 @@ def check_sources(paths: Sequence[str]) -> None:
     """
     missing = within(LIMIT, f"looking at {', '.join(paths)}", lambda: [path for path in paths if not os.path.lexists(path)])
     if missing:
-        raise SourceMissing(f"{', '.join(missing)}: no such file or directory. Is it mounted? A path that is gone for good must leave 'paths'.")
+        raise SourceMissing(
+            f"{', '.join(missing)}: no such file or directory. Is it mounted? A path that is gone for good must leave 'paths'."
+        )
 
 
 def existing(paths: Sequence[str]) -> list[str]:
@@ -79,16 +83,23 @@ def check_repository(repository: Repository, environment: Mapping[str, str]) -> 
     address = server_address(repository, environment)
     if address:
         try:
-            within(LIMIT, f"connecting to {address[0]}:{address[1]}", lambda: socket.create_connection(address, LIMIT).close())
+            within(
+                LIMIT,
+                f"connecting to {address[0]}:{address[1]}",
+                lambda: socket.create_connection(address, LIMIT).close(),
+            )
         except OSError as error:
-            raise RepositoryUnreachable(f"{repository.url} cannot be reached ({address[0]}:{address[1]}: {error.strerror or error})") from None
+            raise RepositoryUnreachable(
+                f"{repository.url} cannot be reached ({address[0]}:{address[1]}: {error.strerror or error})"
+            ) from None
 
 
 def _check_directory(repository: Repository) -> None:
     check_mount(repository)
     if not Path(repository.url, "config").exists():
         raise RepositoryAbsent(
-            f"{repository.url}: there is no repository. If it lies on a mount, is it mounted? A new one is made by playbooks/site.yml alone.", 10
+            f"{repository.url}: there is no repository. If it lies on a mount, is it mounted? Only playbooks/site.yml makes a new one.",
+            10,
         )
 
 
@@ -107,7 +118,8 @@ def check_mount(repository: Repository) -> None:
         place = place.parent
     if place.stat().st_dev == Path("/").stat().st_dev:
         raise RepositoryAbsent(
-            f"{repository.url}: nothing is mounted there, and require_mount is set. Mount it; nothing was written to the disk below.", 10
+            f"{repository.url}: nothing is mounted there, and require_mount is set. Mount it; nothing was written to the disk below.",
+            10,
         )
 
 
@@ -117,7 +129,10 @@ def server_address(repository: Repository, environment: Mapping[str, str]) -> tu
         return None
     rest = repository.url.split(":", 1)[1]
     url = urlsplit(rest if "://" in rest else f"https://{rest.lstrip('/')}")
-    proxy = next((environment[key] for key in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper()) if environment.get(key)), None)
+    proxy = next(
+        (environment[key] for key in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper()) if environment.get(key)),
+        None,
+    )
     if proxy:
         url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if not url.hostname:

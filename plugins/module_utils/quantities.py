@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Durations, sizes and moments: read from what people write, written for people to read."""
+
 from __future__ import annotations
 
 import re

@@ -1,11 +1,13 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Reading what people declare: each mistake names the key, the value and the way out."""
+
 from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, Callable, Iterable, Mapping, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable
 
 from .errors import ConfigurationError
 from .quantities import parse_duration, parse_size
@@ -13,7 +15,6 @@ from .quantities import parse_duration, parse_size
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _REQUIRED = object()
-_T = TypeVar("_T")
 
 
 def wrong(where: str, value: object, problem: str, remedy: str) -> ConfigurationError:
@@ -35,7 +36,9 @@ def check_name(where: str, name: object) -> str:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise wrong(
-            where, name, "is no valid name",
+            where,
+            name,
+            "is no valid name",
             "Names begin with a letter or digit, go on with letters, digits, '_', '.' or '-', and have 64 characters at most.",
         )
     return name
@@ -93,7 +96,7 @@ class Reader:
             raise ConfigurationError(f"{self.at(key)}: is required but missing. Add '{key}:' to {self.where}.")
         return default
 
-    def _converted(self, key: str, default: Any, convert: Callable[[Any], _T], problem: str, remedy: str) -> _T:
+    def _converted(self, key: str, default: Any, convert: Callable[[Any], Any], problem: str, remedy: str) -> Any:
         found = self.value(key, default)
         if found is default:
             return found
@@ -104,54 +107,78 @@ class Reader:
 
     def text(self, key: str, default: Any = _REQUIRED) -> Any:
         """A text without control characters; numbers are taken as written."""
+
         def convert(found: Any) -> str:
             if isinstance(found, bool) or not isinstance(found, (str, int, float)) or re.search(r"[\x00-\x1f\x7f]", str(found)):
                 raise ValueError
             return str(found)
-        return self._converted(key, default, convert, "is not a line of text", "Give one line of text, in quotes where it has special characters.")
+
+        return self._converted(
+            key,
+            default,
+            convert,
+            "is not a line of text",
+            "Give one line of text, in quotes where it has special characters.",
+        )
 
     def flag(self, key: str, default: Any = _REQUIRED) -> Any:
         """true or false, also in the spellings of YAML 1.1."""
+
         def convert(found: Any) -> bool:
             if isinstance(found, bool):
                 return found
             if isinstance(found, str) and found.lower() in _TRUTH:
                 return _TRUTH[found.lower()]
             raise ValueError
+
         return self._converted(key, default, convert, "is neither true nor false", "Write true or false.")
 
     def whole(self, key: str, default: Any = _REQUIRED, least: int = 0, most: int = 2**31) -> Any:
         """A whole number between two bounds."""
+
         def convert(found: Any) -> int:
             if isinstance(found, bool) or not re.fullmatch(r"-?\d+", str(found).strip()) or not least <= int(found) <= most:
                 raise ValueError
             return int(found)
+
         return self._converted(key, default, convert, "is out of range or no whole number", f"Give a whole number of at least {least}.")
 
     def number(self, key: str, default: Any = _REQUIRED) -> Any:
         """A number above zero."""
+
         def convert(found: Any) -> float:
             if isinstance(found, bool) or not 0 < float(found) < 2**31:
                 raise ValueError
             return float(found)
+
         return self._converted(key, default, convert, "is no number above zero", "Give a number such as 1.5.")
 
     def duration(self, key: str, default: Any = _REQUIRED, least: int = 1) -> Any:
         """Seconds, written like ``26h``."""
+
         def convert(found: Any) -> int:
             seconds = parse_duration(found)
             if seconds < least:
                 raise ValueError
             return seconds
-        return self._converted(key, default, convert, "is no usable duration", "Write a number with s, m, h, d or w, such as 30m, 26h or 35d.")
+
+        return self._converted(
+            key,
+            default,
+            convert,
+            "is no usable duration",
+            "Write a number with s, m, h, d or w, such as 30m, 26h or 35d.",
+        )
 
     def size(self, key: str, default: Any = _REQUIRED, least: int = 1) -> Any:
         """Bytes, written like ``512M``."""
+
         def convert(found: Any) -> int:
             size = parse_size(found)
             if size < least:
                 raise ValueError
             return size
+
         return self._converted(key, default, convert, "is no usable size", "Write a number with K, M, G or T, such as 512M.")
 
     def path(self, key: str, default: Any = _REQUIRED) -> Any:
@@ -161,10 +188,12 @@ class Reader:
 
     def items(self, key: str, default: Any = _REQUIRED) -> Any:
         """A list."""
+
         def convert(found: Any) -> list[Any]:
             if not isinstance(found, (list, tuple)):
                 raise TypeError
             return list(found)
+
         return self._converted(key, default, convert, "is not a list", "Write it as a list, also when it has one entry.")
 
     def texts(self, key: str, default: Any = _REQUIRED) -> Any:

@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Installing restic from a release file: a program compressed with bzip2."""
+
 from __future__ import annotations
 
 import bz2
@@ -48,7 +49,7 @@ def install(compressed: bytes, sha256: str, source: str) -> tuple[int, ...]:
     """
     digest = hashlib.sha256(compressed).hexdigest()
     if digest != sha256.lower():
-        raise ConfigurationError(f"{source}: has the SHA-256 {digest}, not {sha256}. Check holdfast_restic_url and holdfast_restic_sha256; nothing was installed.")
+        raise ConfigurationError(f"{source}: has the SHA-256 {digest}, not {sha256}. Nothing was installed. Check holdfast_restic_url.")
     try:
         program = bz2.decompress(compressed)
     except (OSError, ValueError) as error:

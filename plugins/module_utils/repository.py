@@ -1,13 +1,14 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Making a repository and its secret files what they should be; the only place that initialises one."""
+
 from __future__ import annotations
 
 import pwd
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Mapping
 
 from . import layout, probe, state
 from .access import read_environment
@@ -160,7 +161,7 @@ class _Ensurer:
             self._done.steps.append(f"password file {self._password_file} written")
         if not self._check:
             self._drop_replaced_key()
-            self._done.keys = self._restic(self._password_file).keys()
+            self._done.keys = self._restic(self._password_file).list_keys()
             self._remember()
 
     def _open(self, password_file: Path) -> str | None:
@@ -182,7 +183,7 @@ class _Ensurer:
         identifier = old.repository_id()
         self._done.steps.append("key for the new password added, the old key removed")
         if not self._check:
-            replaced = next(key.id for key in old.keys() if key.current)
+            replaced = next(key.id for key in old.list_keys() if key.current)
             self._known = replace(self._known, id=identifier, url=self._repository.url, replaced_key=replaced)
             state.write_repository(self._repository.name, self._known)
             old.add_key(self._candidate)
@@ -193,14 +194,14 @@ class _Ensurer:
         if replaced is None:
             return
         restic = self._restic(self._password_file)
-        if any(key.id == replaced and not key.current for key in restic.keys()):
+        if any(key.id == replaced and not key.current for key in restic.list_keys()):
             restic.remove_key(replaced)
         self._known = replace(self._known, replaced_key=None)
 
     def _init(self, password_file: Path) -> None:
         if self._known.id and self._known.url == self._repository.url and not self._wish.force:
             raise RepositoryMismatch(
-                f"{self._repository.url}: the repository {self._known.id[:8]} that this host has known is gone. If its disk or bucket is away, "
+                f"{self._repository.url}: the repository {self._known.id[:8]} that this host has known is gone. If its disk is away, "
                 "bring it back. If it is gone for good, say force=true (site.yml: -e holdfast_force_repository=NAME) to begin a new one."
             )
         self._done.steps.append(f"repository {self._repository.url} initialised")
@@ -221,9 +222,9 @@ class _Ensurer:
         place = Path(self._repository.url)
         made = not place.exists()
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._wish.user and made:
-            shutil.chown(place, self._wish.user, self._wish.user)
-        elif self._wish.user and not any(place.iterdir()) and place.stat().st_uid == 0 and not place.is_mount():
+        if (self._wish.user and made) or (
+            self._wish.user and not any(place.iterdir()) and place.stat().st_uid == 0 and not place.is_mount()
+        ):
             shutil.chown(place, self._wish.user, self._wish.user)
         return place if made else None
 
@@ -232,7 +233,7 @@ class _Ensurer:
         if self._known.id in (None, found) or self._known.url != self._repository.url or self._wish.force:
             return
         raise RepositoryMismatch(
-            f"{self._repository.url}: holds the repository {found[:8]}, but this host has known {str(self._known.id)[:8]} there. If a bucket or disk "
+            f"{self._repository.url}: holds the repository {found[:8]}, not {str(self._known.id)[:8]} as before. If a bucket or disk "
             "was swapped, swap it back. If this is meant, say force=true (site.yml: -e holdfast_force_repository=NAME)."
         )
 
@@ -251,7 +252,9 @@ def ensure_absent(repository: Repository, force: bool, check: bool = False) -> E
     done = Ensured()
     place = Path(repository.url)
     if repository.type != "local":
-        raise ConfigurationError(f"{repository.url}: only a local repository can be deleted here. Delete the bucket or the server's directory.")
+        raise ConfigurationError(
+            f"{repository.url}: only a local repository can be deleted here. Delete the bucket or the server's directory."
+        )
     if not (place / "config").exists():
         return done
     if not force:

@@ -1,15 +1,17 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """restic: the only place that knows its arguments, environment, exit codes and output."""
+
 from __future__ import annotations
 
 import json
 import re
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable
 
 from . import layout, process
 from .errors import HoldfastError, LimitExceeded
@@ -259,7 +261,10 @@ class Restic:
     def _arguments(self, *arguments: str) -> list[str]:
         limits = [
             f"{option}={rate}"
-            for option, rate in (("--limit-upload", self._access.limit_upload), ("--limit-download", self._access.limit_download))
+            for option, rate in (
+                ("--limit-upload", self._access.limit_upload),
+                ("--limit-download", self._access.limit_download),
+            )
             if rate
         ]
         return [self._binary, *arguments[:1], *limits, *arguments[1:]]
@@ -269,7 +274,13 @@ class Restic:
         argv = [*identity.prefix(), *self._arguments(*arguments)]
         try:
             completed = process.run(
-                argv, doing=doing, limit=limit, environment=self._environment(), on_stderr=opening.hear, watch=opening.watch, **options
+                argv,
+                doing=doing,
+                limit=limit,
+                environment=self._environment(),
+                on_stderr=opening.hear,
+                watch=opening.watch,
+                **options,
             )
         except FileNotFoundError as error:
             raise ResticMissing(f"{error.filename} is not installed. Run playbooks/site.yml, or install restic 0.18 or newer.") from None
@@ -298,7 +309,10 @@ class Restic:
             if retried:
                 return RepositoryUnreachable(explain_backend_error(self._access.url, retried[1].splitlines()[0]), status)
             return ResticError(f"{doing}: {message}", status)
-        return kind(f"{doing}: {_MEANING.get(status, message).format(url=self._access.url, file=self._access.password_file)}", status)
+        return kind(
+            f"{doing}: {_MEANING.get(status, message).format(url=self._access.url, file=self._access.password_file)}",
+            status,
+        )
 
     def backup(
         self,
@@ -365,7 +379,13 @@ class Restic:
     def repository_id(self, retry_lock: int = 0) -> str:
         """The id in the repository's config; opens it with the password."""
         completed = self._checked(
-            self._plain, "cat", "config", "--json", f"--retry-lock={retry_lock}s", doing=f"opening {self._access.url}", limit=_SHORT + retry_lock
+            self._plain,
+            "cat",
+            "config",
+            "--json",
+            f"--retry-lock={retry_lock}s",
+            doing=f"opening {self._access.url}",
+            limit=_SHORT + retry_lock,
         )
         return str(json.loads(completed.stdout)["id"])
 
@@ -376,7 +396,10 @@ class Restic:
             self._plain, "snapshots", "--json", *filters, *([f"--retry-lock={retry_lock}s"] if lock else ["--no-lock"]),
             doing=f"listing {self._access.url}", limit=_SHORT + retry_lock, keep_output=True,
         )  # fmt: skip
-        return sorted((Snapshot.parse(entry) for entry in json.loads(completed.stdout or "[]") or []), key=lambda found: found.time)
+        return sorted(
+            (Snapshot.parse(entry) for entry in json.loads(completed.stdout or "[]") or []),
+            key=lambda found: found.time,
+        )
 
     def forget(
         self,
@@ -406,7 +429,12 @@ class Restic:
     def prune(self, retry_lock: int = 0, on_line: Callable[[str], None] | None = None) -> None:
         """Remove the data that no snapshot needs."""
         self._checked(
-            self._plain, "prune", f"--retry-lock={retry_lock}s", doing=f"prune of {self._access.url}", limit=_LONG, on_stdout=on_line
+            self._plain,
+            "prune",
+            f"--retry-lock={retry_lock}s",
+            doing=f"prune of {self._access.url}",
+            limit=_LONG,
+            on_stdout=on_line,
         )
 
     def locks(self) -> list[Lock]:
@@ -433,7 +461,7 @@ class Restic:
         """Remove the locks that restic itself holds for stale (dead process of this host, or older than 30 minutes)."""
         self._checked(self._plain, "unlock", doing=f"unlock of {self._access.url}")
 
-    def keys(self) -> list[Key]:
+    def list_keys(self) -> list[Key]:
         """The keys of the repository."""
         completed = self._checked(self._plain, "key", "list", "--json", "--no-lock", doing=f"listing the keys of {self._access.url}")
         return [
@@ -443,7 +471,13 @@ class Restic:
 
     def add_key(self, password_file: Path) -> None:
         """Add a key for the password in a file."""
-        self._checked(self._plain, "key", "add", f"--new-password-file={password_file}", doing=f"adding a key to {self._access.url}")
+        self._checked(
+            self._plain,
+            "key",
+            "add",
+            f"--new-password-file={password_file}",
+            doing=f"adding a key to {self._access.url}",
+        )
 
     def remove_key(self, identifier: str) -> None:
         """Remove a key that is not the one in use."""
@@ -524,7 +558,7 @@ class Restic:
 
 
 _MEANING = {
-    10: "there is no repository at {url}. If it lies on a mount, is it mounted? A new repository is made by playbooks/site.yml alone",
+    10: "there is no repository at {url}. If it lies on a mount, is it mounted? Only playbooks/site.yml makes a new one",
     12: "no key of the repository fits the password in {file}, or its key files are gone",
 }
 
@@ -540,7 +574,10 @@ def exit_message(completed: Completed) -> str:
 
 def explain_backend_error(url: str, error: str) -> str:
     """One sentence about why a backend keeps failing, with the next step."""
-    if re.search(r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|access key|signature|403|401|Unauthorized", error):
+    if re.search(
+        r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|access key|signature|403|401|Unauthorized",
+        error,
+    ):
         return f"{url} refuses the credentials ({error}). Check the repository's 'environment'"
     if re.search(r"NoSuchBucket|bucket does not exist|bucket.*not exist", error):
         return f"{url}: the bucket does not exist ({error}). Check the url, or make the bucket"

@@ -1,16 +1,18 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Giving files back: which restic snapshot, where to, and the proof that what was written is what was stored."""
+
 from __future__ import annotations
 
 import os
 import re
 import stat
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Callable, Sequence
+from typing import Callable
 
 from . import locks, probe
 from .access import environment_of, restic_for
@@ -110,7 +112,9 @@ def choose_snapshot(snapshots: Sequence[Snapshot], request: Request, job: str) -
     if request.at is not None:
         older = [found for found in snapshots if found.time <= request.at]
         if not older:
-            raise RestoreRefused(f"{job}: no restic snapshot is as old as {format_time(request.at)}. The oldest is of {format_time(snapshots[0].time)}.")
+            raise RestoreRefused(
+                f"{job}: no restic snapshot is as old as {format_time(request.at)}. The oldest is of {format_time(snapshots[0].time)}."
+            )
         return older[-1]
     if request.snapshot == "latest":
         return snapshots[-1]
@@ -134,7 +138,11 @@ class Source:
 
 
 def run(
-    manifest: Manifest, job: Job, repository: Repository, request: Request, on_progress: Callable[[Progress], None] | None = None
+    manifest: Manifest,
+    job: Job,
+    repository: Repository,
+    request: Request,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Restore a job, and compare what was written with what was stored.
 
@@ -206,7 +214,7 @@ def _refuse_to_overwrite(request: Request, wanted: Sequence[str]) -> None:
     for place in places:
         if is_occupied(place):
             raise RestoreRefused(
-                f"{place}: is not empty. Say --overwrite to write over it, --target DIR to restore beside it, or --dry-run to see what would change."
+                f"{place}: is not empty. Say --overwrite to write over it, --target DIR to restore beside it, or --dry-run to look first."
             )
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From a frequency to OnCalendar=, spread by an offset that depends on nothing but host and name."""
+
 from __future__ import annotations
 
 import hashlib
@@ -13,8 +14,8 @@ FREQUENCIES = ("hourly", "daily", "weekly", "monthly")
 def on_calendar(frequency: str, host: str, name: str) -> str:
     """An expression for OnCalendar= (systemd.time(7)).
 
-    ``hourly`` is spread over the hour; the others over the first six hours of the day, in local time, ``weekly`` over all days of the week and
-    ``monthly`` over the first 28 days of the month. Any other text is taken for an expression, and stays as it is.
+    ``hourly`` is spread over the hour; the others over the first six hours of the day, in local time, ``weekly`` over all days of the week
+    and ``monthly`` over the first 28 days of the month. Any other text is taken for an expression, and stays as it is.
 
     Args:
         frequency: one of the four words, or an expression.

@@ -1,13 +1,15 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What is remembered of each job and repository between runs."""
+
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from . import layout
 from .files import read_json, write_atomically, write_json
@@ -141,7 +143,12 @@ def with_kept_success(before: JobState, outcomes: Mapping[str, Outcome]) -> dict
 
 def history_entry(run: str, began: float, result: str, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     """A run as the history keeps it."""
-    return {"run": run, "began": began, "result": result, "repositories": {name: asdict(outcome) for name, outcome in outcomes.items()}}
+    return {
+        "run": run,
+        "began": began,
+        "result": result,
+        "repositories": {name: asdict(outcome) for name, outcome in outcomes.items()},
+    }
 
 
 def append_history(job: str, entry: Mapping[str, Any]) -> None:

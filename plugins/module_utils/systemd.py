@@ -1,12 +1,13 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """systemd: the only place that knows systemctl's arguments and output and the notification socket."""
+
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Iterable, Mapping, Sequence
 
 from . import process
 from .errors import HoldfastError
@@ -20,7 +21,12 @@ class SystemdError(HoldfastError):
 
 def _systemctl(*arguments: str, doing: str, limit: float = _LIMIT, shielded: bool = False) -> str:
     completed = process.run(
-        ["systemctl", *arguments], doing=doing, limit=limit, environment={"TZ": "UTC"}, shielded=shielded, keep_output=True
+        ["systemctl", *arguments],
+        doing=doing,
+        limit=limit,
+        environment={"TZ": "UTC"},
+        shielded=shielded,
+        keep_output=True,
     )
     if completed.status != 0:
         raise SystemdError(f"{doing}: {completed.complaint}")
@@ -90,7 +96,9 @@ def properties(units: Sequence[str], names: Sequence[str]) -> list[Mapping[str, 
 def active_units(units: Iterable[str]) -> list[str]:
     """Those of the units that are running or starting."""
     return [
-        found["Id"] for found in properties(list(units), ["ActiveState"]) if found.get("ActiveState") in ("active", "activating", "reloading")
+        found["Id"]
+        for found in properties(list(units), ["ActiveState"])
+        if found.get("ActiveState") in ("active", "activating", "reloading")
     ]
 
 

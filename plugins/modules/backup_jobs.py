@@ -67,7 +67,8 @@ from ansible_collections.holdfast.backup.plugins.module_utils.manifest import Ma
 
 def main() -> None:
     module = AnsibleModule(
-        {"manifest": {"type": "dict", "required": True}, "validate_only": {"type": "bool", "default": False}}, supports_check_mode=True
+        {"manifest": {"type": "dict", "required": True}, "validate_only": {"type": "bool", "default": False}},
+        supports_check_mode=True,
     )
     with door.failing(module):
         wanted = Manifest.parse(module.params["manifest"])

@@ -92,7 +92,7 @@ summary:
   returned: when O(repository) was backed up to
   type: dict
   sample:
-    {files_new: 3, files_changed: 0, files_unmodified: 120, bytes_added: 4096, bytes_processed: 1048576, files_processed: 123, duration: 0.9}
+    {files_new: 3, files_changed: 0, files_unmodified: 9, bytes_added: 4096, bytes_processed: 1048576, files_processed: 123, duration: 0.9}
 unreadable:
   description: Files that could not be read.
   returned: when O(repository) was backed up to
@@ -116,7 +116,11 @@ def main() -> None:
         "tags": {"type": "list", "elements": "str", "default": []},
         "exclude": {"type": "list", "elements": "str", "default": []},
         "host": {"type": "str"},
-        "compression": {"type": "str", "choices": ["auto", "off", "fastest", "better", "max"], "default": Settings.compression},
+        "compression": {
+            "type": "str",
+            "choices": ["auto", "off", "fastest", "better", "max"],
+            "default": Settings.compression,
+        },
         "read_concurrency": {"type": "int", "default": Settings.read_concurrency},
         "retry_lock": {"type": "int", "default": 0},
         "stall_timeout": {"type": "int", "default": Settings.stall_timeout},
@@ -143,7 +147,11 @@ def run_job(module: AnsibleModule) -> None:
     found = follow.job_result(job.name)
     if status:
         reasons = "; ".join(f"{name}: {outcome['error']}" for name, outcome in found["repositories"].items() if outcome["error"])
-        module.fail_json(msg=f"{job.name}: {found['result']}: {reasons or 'see journalctl -u ' + layout.backup_unit(job.name)}", exit_status=status, **found)
+        module.fail_json(
+            msg=f"{job.name}: {found['result']}: {reasons or 'see journalctl -u ' + layout.backup_unit(job.name)}",
+            exit_status=status,
+            **found,
+        )
     module.exit_json(changed=True, **found)
 
 
@@ -166,7 +174,11 @@ def run_alone(module: AnsibleModule) -> None:
     summary = asdict(done.summary)
     found = {"snapshot_id": summary.pop("snapshot_id"), "summary": summary, "unreadable": list(done.unreadable)}
     if done.exit_code:
-        module.fail_json(msg=f"partial: {len(done.unreadable)} files could not be read, first {done.unreadable[:1]}", result="partial", **found)
+        module.fail_json(
+            msg=f"partial: {len(done.unreadable)} files could not be read, first {done.unreadable[:1]}",
+            result="partial",
+            **found,
+        )
     module.exit_json(changed=True, result="complete", **found)
 
 

@@ -9,10 +9,10 @@ short_description: Make a restic repository and its secret files what they shoul
 version_added: 0.1.0
 description:
   - Writes the password and environment files, opens the repository, and initialises it if restic says that there is none.
-  - An outage is never taken for absence. A repository that this host has once seen is not initialised anew, and another one in its place is an
-    error, unless O(force=true).
-  - If O(password) differs from what the password file holds, the repository's key is changed. A run that is broken off leaves a repository that
-    opens with the password file on the host.
+  - An outage is never taken for absence. A repository that this host has once seen is not initialised anew, and another one in its place is
+    an error, unless O(force=true).
+  - If O(password) differs from what the password file holds, the repository's key is changed. A run that is broken off leaves a repository
+    that opens with the password file on the host.
 options:
   name:
     description: What this host calls the repository; its id is remembered under this name.

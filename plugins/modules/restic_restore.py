@@ -8,8 +8,8 @@ module: restic_restore
 short_description: Restore a job, in place or below a directory
 version_added: 0.1.0
 description:
-  - Restores files with owners, modes, times, extended attributes, hard links and holes, reads back what was written, and compares owner, mode,
-    size and time of every path with the restic snapshot.
+  - Restores files with owners, modes, times, extended attributes, hard links and holes, reads back what was written, and compares owner,
+    mode, size and time of every path with the restic snapshot.
   - Refuses to write over anything unless O(overwrite=true).
   - Needs root on the host.
 options:

@@ -105,7 +105,9 @@ def main() -> None:
             found = manifest.load()
             job = found.job(params["job"])
             repository = found.repository(params["repository_name"] or job.repositories[0])
-            listed = access.restic_for(repository, found.settings).snapshots(host=params["host"] or found.host, tag=params["tag"] or job.tag, lock=False)
+            listed = access.restic_for(repository, found.settings).snapshots(
+                host=params["host"] or found.host, tag=params["tag"] or job.tag, lock=False
+            )
         else:
             listed = door.restic_of(params).snapshots(host=params["host"], tag=params["tag"], lock=False)
         module.exit_json(changed=False, snapshots=[asdict(snapshot) for snapshot in listed])
