@@ -9,7 +9,7 @@ import signal
 import time
 from dataclasses import replace
 
-from . import forget, hooks, locks, log, manifest, metrics, state, systemd
+from . import forget, hooks, layout, locks, log, manifest, metrics, state, systemd
 from .errors import EXIT_BUSY, HoldfastError
 from .state import FAILED, Expected, JobState, Outcome
 
@@ -122,7 +122,7 @@ def cleanup() -> list[str]:
     settled = []
     for job in state.known_jobs():
         known = state.read_job(job)
-        if known.running is None or locks.holder(job) is not None:
+        if known.running is None or locks.holder(layout.job_lock(job)) is not None:
             continue
         same_boot = known.running.boot == boot
         reason = f"run {known.running.run} never ended" + ("" if same_boot else ": the machine was reset or shut down")

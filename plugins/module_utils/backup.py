@@ -5,18 +5,18 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
-from . import hooks, locks, log, metrics, probe, process, state, systemd
+from . import hooks, layout, locks, log, metrics, probe, process, state, systemd
 from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, HoldfastError
 from .manifest import Job, Manifest
+from .progress import progress_text
 from .quantities import format_bytes, format_duration
-from .restic import Backup, Progress
+from .restic import Backup
 from .state import COMPLETE, FAILED, PARTIAL, Expected, JobState, Outcome, Running
 
 _SHOWN_UNREADABLE = 20
@@ -40,7 +40,7 @@ class Report:
 
 def new_run_id() -> str:
     """A name for a run: when it began, and a few letters to tell two apart."""
-    return f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(3).hex()}"
 
 
 def run(manifest: Manifest, job: Job) -> Report:
@@ -50,7 +50,7 @@ def run(manifest: Manifest, job: Job) -> Report:
         BusyError: another run of the job is under way; nothing was touched.
     """
     name = new_run_id()
-    with locks.held(job.name, f"backup run {name}"):
+    with locks.held(layout.job_lock(job.name), f"backup run {name} of {job.name}"), log.followed(layout.run_log(layout.job_lock(job.name))):
         return _Run(manifest, job, name).execute()
 
 
@@ -215,8 +215,8 @@ class _Run:
         """Keep state where that is possible: a full disk is no reason not to back it up."""
         try:
             act()
-        except OSError as error:
-            log.warning(f"{self._job.name}: state could not be kept: {error.filename}: {error.strerror}")
+        except (OSError, ValueError) as error:
+            log.warning(f"{self._job.name}: state could not be kept: {error}")
 
     def _finish(self) -> Report:
         self._state = replace(self._state, outcomes=self._merged(), running=None, last_invocation=self._invocation)
@@ -232,6 +232,8 @@ class _Run:
         took = format_duration(time.time() - self._began)
         (log.info if report.result == COMPLETE else log.error)(f"{self._job.name}: run {self._name} ends: {report.result} after {took}")
         systemd.status(f"{report.result} after {took}")
+        if report.result == COMPLETE:
+            log.settled()
         return report
 
 
@@ -255,12 +257,3 @@ class _Unreadable:
 def failed_code(code: int) -> int:
     """An exit code for a failure: neither that of a complete nor that of a partial run."""
     return EXIT_FAILED if code in (EXIT_COMPLETE, EXIT_PARTIAL) else code
-
-
-def progress_text(progress: Progress) -> str:
-    """How far a run is, in one line."""
-    left = f", {format_duration(progress.seconds_left)} left" if progress.seconds_left else ""
-    return (
-        f"{progress.fraction:.0%}, {format_bytes(progress.bytes_done)} of {format_bytes(progress.bytes_total)}, "
-        f"{progress.files_done} of {progress.files_total} files{left}"
-    )

@@ -4,34 +4,39 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Callable
 
-from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, HoldfastError
+from .errors import EXIT_COMPLETE, EXIT_FAILED, HoldfastError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from typing import Any, Callable
 
 _EPILOG = "Exit status: 0 complete, 1 failed, 2 usage or configuration, 3 partial, 75 busy (another run holds the lock)."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what a command line says, and give the exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] in (["run-ended"], ["forget-ended"]) and os.environ.get("SERVICE_RESULT") == "success":
-        return EXIT_COMPLETE
-    parser = make_parser()
-    if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
+    """Do what a command line says, and give the exit status.
 
-        argcomplete.autocomplete(parser)
-    options = parser.parse_args(words)
+    Units call the internal verbs for every run, so these wait for no parser, and every verb imports only what it needs.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
     try:
+        if len(words) == 2 and words[0] in INTERNAL and not words[1].startswith("-"):
+            return INTERNAL[words[0]](words[1])
+        parser = make_parser()
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
+        options = parser.parse_args(words)
         return int(options.act(options))
     except HoldfastError as error:
-        _complain(options, error)
+        _complain(error, as_json)
         return error.exit_status
     except KeyboardInterrupt:
         return 130
@@ -40,16 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _complain(options: argparse.Namespace, error: HoldfastError) -> None:
+def _complain(error: HoldfastError, as_json: bool) -> None:
     from . import log
 
-    if getattr(options, "json", False):
-        print(json.dumps({"error": str(error), "exit_status": error.exit_status}))
+    if as_json:
+        _print_json({"error": str(error), "exit_status": error.exit_status})
     log.error(f"holdfast: {error}")
+
+
+def _print_json(document: object) -> None:
+    import json
+
+    print(json.dumps(document))
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Every verb and option."""
+    import argparse
+
     parser = argparse.ArgumentParser(prog="holdfast", description="Back up, check and restore what this host protects.", epilog=_EPILOG)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_backup(verbs)
@@ -59,17 +72,17 @@ def make_parser() -> argparse.ArgumentParser:
     _add_forget(verbs)
     cleanup = _verb(verbs, "cleanup", _cleanup, "settle runs that a reset or kill cut off; runs at boot")
     _json(cleanup)
-    for name, act, help_text in (
-        ("run", _run, "back up a job in this process; its unit does this"),
-        ("run-ended", _run_ended, "take up what systemd knows of a unit that ended"),
-        ("run-forget", _run_forget, "thin and prune a repository in this process; its unit does this"),
-        ("forget-ended", _forget_ended, "take up what systemd knows of a forget that ended"),
-        ("start-failed", _start_failed, "note that a unit could not start"),
-    ):
-        internal = verbs.add_parser(name, description=help_text)
+    for name in INTERNAL:
+        internal = verbs.add_parser(name, description=f"{name}: for units alone.")
         internal.add_argument("name")
-        internal.set_defaults(act=act)
+        internal.set_defaults(act=lambda options, name=name: INTERNAL[name](options.name))
     return parser
+
+
+def _raw_text(prog: str) -> argparse.HelpFormatter:
+    import argparse
+
+    return argparse.RawDescriptionHelpFormatter(prog)
 
 
 def _verb(
@@ -80,7 +93,7 @@ def _verb(
         help=help_text,
         description=help_text[0].upper() + help_text[1:] + ".",
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_raw_text,
     )
     parser.set_defaults(act=act)
     return parser
@@ -96,10 +109,9 @@ def _name_argument(parser: argparse.ArgumentParser, kind: str, **options: Any) -
 
 
 def _names(kind: str) -> list[str]:
-    from . import manifest
+    from . import document
 
-    found = manifest.load()
-    return list(found.jobs if kind == "JOB" else found.repositories)
+    return list(document.read()["jobs" if kind == "JOB" else "repositories"])
 
 
 def _add_backup(verbs: Any) -> None:
@@ -162,12 +174,12 @@ def _add_forget(verbs: Any) -> None:
 
 
 def _backup(options: argparse.Namespace) -> int:
-    from . import follow, manifest
+    from . import document, follow
 
-    found = manifest.load()
+    found = document.read()
     if options.all == bool(options.job):
         raise _usage("Name the jobs to back up, or say --all." if not options.all else "Name jobs or say --all, not both.")
-    jobs = [found.job(name).name for name in (options.job or found.jobs)]
+    jobs = [document.job_name(found, name) for name in (options.job or found["jobs"])]
     return follow.backup(jobs, options.json)
 
 
@@ -178,14 +190,19 @@ def _usage(text: str) -> HoldfastError:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from . import console, manifest, status
+    from . import console, document, status
 
-    document = status.collect(manifest.load_host())
-    print(json.dumps(document) if options.json else console.status_table(document))
-    return EXIT_FAILED if options.check and status.unprotected(document) else EXIT_COMPLETE
+    found = status.collect(str(document.read().get("host")))
+    if options.json:
+        _print_json(found)
+    else:
+        print(console.status_table(found))
+    return EXIT_FAILED if options.check and status.unprotected(found) else EXIT_COMPLETE
 
 
 def _snapshots(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from . import console, manifest
     from .access import restic_for
 
@@ -202,12 +219,17 @@ def _snapshots(options: argparse.Namespace) -> int:
             job = next((tags[tag] for tag in snapshot.tags if tag in tags), None)
             if job is not None:
                 rows.append({"job": job.name, "repository": name, **asdict(snapshot)})
-    print(json.dumps({"host": found.host, "snapshots": rows}) if options.json else console.snapshot_table(rows))
+    if options.json:
+        _print_json({"host": found.host, "snapshots": rows})
+    else:
+        print(console.snapshot_table(rows))
     return EXIT_COMPLETE
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from . import console, manifest, process, restore
+    from dataclasses import asdict
+
+    from . import console, manifest, process, progress, restore, terminal
     from .quantities import parse_time
 
     try:
@@ -226,13 +248,19 @@ def _restore(options: argparse.Namespace) -> int:
         dry_run=options.dry_run,
     )
     process.relay.install()
-    with console.ProgressLine(f"restore of {job.name}") as line:
-        report = restore.run(found, job, restore.choose_repository(found, job, options.repository), request, line.show)
-    print(json.dumps(asdict(report)) if options.json else console.restore_text(report, options.dry_run))
+    with terminal.ProgressLine(f"restore of {job.name}") as line:
+        repository = restore.choose_repository(found, job, options.repository)
+        report = restore.run(found, job, repository, request, lambda done: line.text(progress.progress_text(done)))
+    if options.json:
+        _print_json(asdict(report))
+    else:
+        print(console.restore_text(report, options.dry_run))
     return EXIT_COMPLETE
 
 
 def _forget(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from . import console, follow, forget, manifest
 
     found = manifest.load()
@@ -240,7 +268,10 @@ def _forget(options: argparse.Namespace) -> int:
     if not options.dry_run:
         return follow.forget([repository.name for repository in repositories], options.json)
     reports = [forget.preview(found, repository) for repository in repositories]
-    print(json.dumps([asdict(report) for report in reports]) if options.json else console.forget_text(reports))
+    if options.json:
+        _print_json([asdict(report) for report in reports])
+    else:
+        print(console.forget_text(reports))
     return EXIT_COMPLETE
 
 
@@ -249,49 +280,58 @@ def _cleanup(options: argparse.Namespace) -> int:
 
     settled = aftermath.cleanup()
     if options.json:
-        print(json.dumps({"settled": settled}))
+        _print_json({"settled": settled})
     return EXIT_COMPLETE
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(job: str) -> int:
     from . import backup, manifest, process
 
     found = manifest.load()
     process.relay.install()
-    return backup.run(found, found.job(options.name)).exit_status
+    return backup.run(found, found.job(job)).exit_status
 
 
-def _run_ended(options: argparse.Namespace) -> int:
+def _run_ended(job: str) -> int:
+    if os.environ.get("SERVICE_RESULT") == "success":
+        return EXIT_COMPLETE
     from . import aftermath
 
-    aftermath.unit_ended(options.name)
+    aftermath.unit_ended(job)
     return EXIT_COMPLETE
 
 
-def _start_failed(options: argparse.Namespace) -> int:
+def _start_failed(job: str) -> int:
     from . import aftermath, layout
 
-    aftermath.start_failed(options.name, layout.backup_unit(options.name))
+    aftermath.start_failed(job, layout.backup_unit(job))
     return EXIT_COMPLETE
 
 
-def _run_forget(options: argparse.Namespace) -> int:
+def _run_forget(repository: str) -> int:
     from . import forget, manifest, process
 
     found = manifest.load()
     process.relay.install()
-    return forget.run(found, found.repository(options.name)).exit_status
+    return forget.run(found, found.repository(repository)).exit_status
 
 
-def _forget_ended(options: argparse.Namespace) -> int:
+def _forget_ended(repository: str) -> int:
+    if os.environ.get("SERVICE_RESULT") == "success":
+        return EXIT_COMPLETE
     from . import aftermath
 
-    aftermath.forget_ended(options.name)
+    aftermath.forget_ended(repository)
     return EXIT_COMPLETE
 
 
+INTERNAL = {
+    "run": _run,
+    "run-ended": _run_ended,
+    "start-failed": _start_failed,
+    "run-forget": _run_forget,
+    "forget-ended": _forget_ended,
+}
+
 if __name__ == "__main__":
     sys.exit(main())
-
-
-__all__ = ["EXIT_USAGE", "main", "make_parser"]

@@ -4,17 +4,11 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
-from .backup import progress_text
 from .forget import Report as ForgetReport
 from .quantities import format_bytes, format_duration, format_time
-from .restic import Progress
 from .restore import Report as RestoreReport
 
 
@@ -106,41 +100,3 @@ def forget_text(reports: Sequence[ForgetReport]) -> str:
         for job, removed in report.removed.items()
     ]
     return table(("REPOSITORY", "JOB", "KEEP", "REMOVE", "WOULD GO"), rows)
-
-
-class ProgressLine:
-    """One live line on a terminal; nothing where standard error is none."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._live = sys.stderr.isatty()
-        self._shown = False
-        self._next = 0.0
-
-    def __enter__(self) -> ProgressLine:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.clear()
-
-    def show(self, progress: Progress) -> None:
-        """Show how far restic is."""
-        self.text(progress_text(progress))
-
-    def text(self, text: str) -> None:
-        """Show a text, at most five times a second."""
-        now = time.monotonic()
-        if not self._live or not text or now < self._next:
-            return
-        self._next = now + 0.2
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[K{f'{self._title}: {text}'[:width]}")
-        sys.stderr.flush()
-        self._shown = True
-
-    def clear(self) -> None:
-        """Take the line away, so that others can be printed."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._shown = False

@@ -140,7 +140,7 @@ class _Planner:
         settings = self._try(lambda: Settings.parse(canonical("holdfast_settings", variables.get("holdfast_settings") or {})))
         repositories = self._entries("holdfast_repositories", self._repository)
         classes = self._classes()
-        jobs = self._jobs([name for name, repository in repositories.items() if repository.primary])
+        jobs = self._jobs(self._primaries())
         top = Reader({key: variables.get(key) for key in ("holdfast_enable", "holdfast_textfile_directory")}, "")
         enable = self._try(lambda: top.flag("holdfast_enable", True))
         textfile_directory = self._try(lambda: top.path("holdfast_textfile_directory", DEFAULT_TEXTFILE_DIRECTORY))
@@ -183,6 +183,14 @@ class _Planner:
         entries = self._try(lambda: check_mapping(variable, self._inventory.variables.get(variable) or {})) or {}
         parsed = {name: self._try(partial(parse, name, value, f"{variable}.{name}")) for name, value in entries.items()}
         return {name: entry for name, entry in parsed.items() if entry is not None}
+
+    def _primaries(self) -> list[str]:
+        """The primary repositories as declared, also where the rest of one is wrong: one mistake is to give one error."""
+        declared = self._inventory.variables.get("holdfast_repositories") or {}
+        entries = declared.items() if isinstance(declared, Mapping) else ()
+        return [
+            name for name, entry in entries if isinstance(entry, Mapping) and str(entry.get("primary")).lower() in ("true", "yes", "on")
+        ]
 
     def _repository(self, name: str, value: object, where: str) -> Repository:
         declared = canonical(where, value)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,10 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644, owner:
     Raises:
         OSError: as the file system says; the old file then stands as it was.
     """
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -36,14 +36,14 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644, owner:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise
 
 
 def read_text(path: Path) -> str | None:
-    """The content of a file, or None where there is none."""
+    """The content of a file, or None where there is none; bytes that are no UTF-8 come as surrogates."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         return None
 
@@ -66,6 +66,8 @@ def write_json(path: Path, document: Any, mode: int = 0o644) -> None:
 def remove(path: Path) -> None:
     """Delete a file, or a directory with all in it."""
     if path.is_dir() and not path.is_symlink():
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink()

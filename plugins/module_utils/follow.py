@@ -1,42 +1,47 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Starting the unit of a job or repository and following it: progress, journal, exit status."""
+"""Starting the unit of a job or repository and following it: what it says, its progress, its exit status."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import selectors
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Callable
 
-from . import layout, locks, log, state, systemd
-from .console import ProgressLine
+from . import layout, locks, log
+from .environment import base_environment
 from .errors import EXIT_BUSY, EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, EXIT_USAGE, ConfigurationError
-from .process import base_environment
+from .terminal import ProgressLine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any, Callable
 
 _SEVERITY = (EXIT_COMPLETE, EXIT_PARTIAL, EXIT_BUSY, EXIT_USAGE, EXIT_FAILED)
-_LAST_LINE = re.compile(r": run \S+ ends: |: pruned$|append_only")
-_DRAIN = 1.0
+_LOOK = 0.005
+_SYSTEMCTL = "/usr/bin/systemctl"
+_SILENT = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
 
 
 def backup(jobs: Sequence[str], as_json: bool) -> int:
     """Run jobs one after the other and give the worst exit status."""
-    return _follow_all(jobs, layout.backup_unit, lambda job: job, job_result, as_json)
+    return _follow_all(jobs, layout.backup_unit, layout.job_lock, job_result, as_json)
 
 
 def forget(repositories: Sequence[str], as_json: bool) -> int:
     """Thin and prune repositories one after the other and give the worst exit status."""
-    return _follow_all(repositories, layout.forget_unit, lambda name: f"forget@{name}", _forget_result, as_json)
+    return _follow_all(repositories, layout.forget_unit, layout.forget_lock, _forget_result, as_json)
 
 
 def job_result(job: str) -> dict[str, Any]:
     """How a job's last run ended in each repository."""
+    from dataclasses import asdict
+
+    from . import state
+
     known = state.read_job(job)
     names = known.expected.repositories if known.expected else ()
     outcomes = {name: known.outcomes[name] for name in names if name in known.outcomes}
@@ -45,8 +50,12 @@ def job_result(job: str) -> dict[str, Any]:
 
 
 def _forget_result(repository: str) -> dict[str, Any]:
-    known = state.read_repository(repository)
-    return {"repository": repository, **{key: value for key, value in vars(known).items() if key.startswith("forget_")}}
+    from dataclasses import asdict
+
+    from . import state
+
+    known = asdict(state.read_repository(repository))
+    return {"repository": repository, **{key: value for key, value in known.items() if key.startswith("forget_")}}
 
 
 def _follow_all(
@@ -63,68 +72,108 @@ def _follow_all(
     for name in names:
         holder = locks.holder(lock_of(name))
         if holder is not None:
-            log.error(locks.busy_text(name, holder))
+            log.error(f"{name}: {locks.busy_text(holder)}")
             status = EXIT_BUSY
         else:
-            status = follow(unit_of(name), name)
+            status = follow(unit_of(name), name, lock_of(name))
         worst = max(worst, status, key=lambda found: _SEVERITY.index(found) if found in _SEVERITY else len(_SEVERITY))
-        results.append({**result_of(name), "exit_status": status})
+        if as_json:
+            results.append({**result_of(name), "exit_status": status})
     if as_json:
         print(json.dumps(results))
     return worst
 
 
-def follow(unit: str, name: str) -> int:
-    """Start a unit, show its journal and progress until it ends, and give its main process's exit status."""
+def follow(unit: str, name: str, lock: str) -> int:
+    """Start a unit, show what it says and how far it is until it ends, and give its main process's exit status."""
+    run_log = layout.run_log(lock)
+    run_log.unlink(missing_ok=True)
     began = time.time()
-    starter = _spawn(["systemctl", "start", unit])
-    journal = _spawn(["journalctl", "--follow", "--no-tail", "--output=cat", f"--unit={unit}", f"--since=@{began:.6f}"])
+    starter = os.posix_spawn(_SYSTEMCTL, ["systemctl", "--quiet", "start", unit], base_environment(), file_actions=_SILENT)
+    tail = _Tail(run_log)
     try:
         with ProgressLine(name) as line:
-            _show_until_end(starter, journal, unit, line)
+            status = _show_until_end(starter, tail, unit, line)
     except KeyboardInterrupt:
         log.warning(f"{name} goes on without you. Follow it with: journalctl -fu {unit}; end it with: systemctl stop {unit}")
         raise
     finally:
-        for child in (starter, journal):
-            child.terminate()
-            child.wait()
-            if child.stdout:
-                child.stdout.close()
-    return EXIT_COMPLETE if starter.returncode == 0 else systemd.exit_status(unit)
+        tail.close()
+    if status is None:
+        _wait_for_release(lock)
+        return EXIT_COMPLETE
+    if status == 0:
+        return EXIT_COMPLETE
+    if not tail.seen:
+        _show_journal(unit, began)
+    from . import systemd
+
+    return systemd.exit_status(unit)
 
 
-def _spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=base_environment())
+class _Tail:
+    """Reads a run log from when it appears."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+        self.seen = False
+        self.settled = False
+
+    def read(self) -> str:
+        """What came since the last look."""
+        if self._handle is None:
+            try:
+                self._handle = os.open(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                return ""
+        data = os.read(self._handle, 1 << 20)
+        self.seen = self.seen or bool(data)
+        self.settled = self.settled or log.SETTLED in data
+        return data.replace(log.SETTLED, b"").decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle is not None:
+            os.close(self._handle)
 
 
-def _show_until_end(starter: subprocess.Popen[bytes], journal: subprocess.Popen[bytes], unit: str, line: ProgressLine) -> None:
-    """Print the journal as it comes; once the start has ended, until its last line or for one second more."""
-    assert starter.stdout is not None
-    assert journal.stdout is not None
-    rest = b""
-    ended: float | None = None
-    finished = False
+def _show_until_end(starter: int, tail: _Tail, unit: str, line: ProgressLine) -> int | None:
+    """The exit status of systemctl, or None where the run settled before the unit was torn down."""
     next_look = time.monotonic() + 1.0
-    with selectors.DefaultSelector() as selector:
-        selector.register(starter.stdout, selectors.EVENT_READ)
-        selector.register(journal.stdout, selectors.EVENT_READ)
-        while ended is None or (not finished and time.monotonic() - ended < _DRAIN):
-            for key, _events in selector.select(0.1):
-                data = os.read(key.fd, 65536)
-                if key.fileobj is starter.stdout:
-                    if not data:
-                        selector.unregister(starter.stdout)
-                        starter.wait()
-                        ended = time.monotonic()
-                elif not data:
-                    return
-                else:
-                    *lines, rest = (rest + data).split(b"\n")
-                    line.clear()
-                    for text in (found.decode("utf-8", "replace") for found in lines):
-                        print(text, file=sys.stderr)
-                        finished = finished or bool(_LAST_LINE.search(text))
-            if sys.stderr.isatty() and ended is None and time.monotonic() >= next_look:
-                next_look = time.monotonic() + 1.0
-                line.text(systemd.properties([unit], ["StatusText"])[0].get("StatusText", ""))
+    while True:
+        ended, waited = os.waitpid(starter, os.WNOHANG)
+        text = tail.read()
+        if text:
+            line.clear()
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        if ended:
+            return os.waitstatus_to_exitcode(waited)
+        if tail.settled:
+            return None
+        if line.live and time.monotonic() >= next_look:
+            next_look = time.monotonic() + 1.0
+            line.text(_status_text(unit))
+        time.sleep(_LOOK)
+
+
+def _wait_for_release(lock: str) -> None:
+    """The next run must not find the lock of one that is done."""
+    until = time.monotonic() + 1.0
+    while locks.holder(lock) is not None and time.monotonic() < until:
+        time.sleep(_LOOK)
+
+
+def _status_text(unit: str) -> str:
+    from . import systemd
+
+    return systemd.properties([unit], ["StatusText"])[0].get("StatusText", "")
+
+
+def _show_journal(unit: str, began: float) -> None:
+    """What systemd says of a unit whose program never began."""
+    import subprocess
+
+    argv = ["journalctl", "--no-pager", "--output=cat", f"--unit={unit}", f"--since=@{began:.6f}"]
+    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False, env=base_environment())

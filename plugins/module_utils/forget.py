@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import socket
 import time
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, TypeVar
 
-from . import locks, log, metrics, probe, process, state, systemd
+from . import layout, locks, log, metrics, probe, process, state, systemd
 from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, ConfigurationError, HoldfastError
 from .manifest import Manifest, Repository, parse_retention
@@ -23,6 +24,7 @@ from .restic import Forgotten, Lock, RepositoryLocked, Restic, ResticError, Snap
 from .state import COMPLETE, FAILED
 
 _WAIT = 10.0
+_CLOCK_SLACK = 2.0
 _T = TypeVar("_T")
 
 
@@ -98,7 +100,10 @@ def run(manifest: Manifest, repository: Repository) -> Report:
         report.notes.append(f"{repository.name} is append_only: nothing is forgotten or pruned from this host")
         log.info(report.notes[0])
         return report
-    with locks.held(f"forget@{repository.name}", "forget"):
+    with (
+        locks.held(layout.forget_lock(repository.name), f"forget in {repository.name}"),
+        log.followed(layout.run_log(layout.forget_lock(repository.name))),
+    ):
         began = time.time()
         try:
             _forget(manifest, repository, report)
@@ -200,11 +205,18 @@ class _Patience:
 
 def is_alive(lock: Lock) -> bool:
     """Whether the process of a lock of this host still runs; a younger process of the same number is not it."""
+    began = process_start(lock.pid)
+    return began is not None and began <= lock.time + _CLOCK_SLACK
+
+
+def process_start(pid: int) -> float | None:
+    """When a process began, in Unix seconds (proc(5): field 22 of stat, in clock ticks since boot); None where there is none."""
     try:
-        began = Path(f"/proc/{lock.pid}").stat().st_mtime
-    except OSError:
-        return False
-    return began <= lock.time + 2
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        booted = next(line for line in Path("/proc/stat").read_text(encoding="ascii").splitlines() if line.startswith("btime "))
+    except (OSError, StopIteration):
+        return None
+    return int(booted.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_ours(pid: int) -> bool:

@@ -35,6 +35,21 @@ CLEANUP_UNIT = "holdfast-cleanup.service"
 JOB_TAG = "holdfast-job="
 
 
+def job_lock(job: str) -> str:
+    """The lock that a run or restore of a job holds."""
+    return f"job-{job}"
+
+
+def forget_lock(repository: str) -> str:
+    """The lock that a forget of a repository holds."""
+    return f"forget-{repository}"
+
+
+def run_log(lock: str) -> Path:
+    """What the run that holds or last held a lock said, for whoever follows it: the journal shows lines a quarter of a second late."""
+    return RUNTIME / f"{lock}.log"
+
+
 def backup_unit(job: str, suffix: str = "service") -> str:
     """The unit that runs a job, or its timer."""
     return f"holdfast-backup@{job}.{suffix}"

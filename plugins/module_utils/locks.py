@@ -15,11 +15,10 @@ from typing import Any
 
 from . import layout
 from .errors import BusyError
-from .quantities import format_duration, format_time
 
 
 def lock_path(name: str) -> Path:
-    """The lock file of a job, or of a repository's upkeep (``forget@NAME``)."""
+    """The file of a lock."""
     return layout.RUNTIME / f"{name}.lock"
 
 
@@ -28,7 +27,7 @@ def held(name: str, purpose: str) -> Iterator[None]:
     """Hold a lock.
 
     Args:
-        name: of the job, or ``forget@REPOSITORY``.
+        name: as ``layout`` gives it for a job or a repository.
         purpose: what it is held for, told to whoever finds it held.
 
     Raises:
@@ -41,7 +40,7 @@ def held(name: str, purpose: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(busy_text(name, _read(handle))) from None
+            raise BusyError(busy_text(_read(handle))) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": time.time(), "purpose": purpose}).encode(), 0)
         yield
@@ -64,12 +63,14 @@ def holder(name: str) -> dict[str, Any] | None:
         os.close(handle)
 
 
-def busy_text(name: str, found: dict[str, Any]) -> str:
+def busy_text(found: dict[str, Any]) -> str:
     """Who holds a lock, as a sentence."""
     if not found:
-        return f"{name} is busy: another run has just begun."
+        return "Busy: another run has just begun."
+    from .quantities import format_duration, format_time
+
     age = format_duration(max(0, int(time.time() - found["since"])))
-    return f"{name} is busy: {found['purpose']} (process {found['pid']}) holds it since {format_time(found['since'])} ({age} ago)."
+    return f"Busy: {found['purpose']} (process {found['pid']}) holds the lock since {format_time(found['since'])} ({age} ago)."
 
 
 def _read(handle: int) -> dict[str, Any]:

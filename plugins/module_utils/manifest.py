@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Union
-from urllib.parse import urlsplit
 
-from . import layout
+from . import document, layout
 from .errors import ConfigurationError
-from .files import read_text, write_atomically
 from .reader import Reader, check_mapping, check_name, check_path, choose, wrong
 
 VERSION = 1
@@ -88,6 +86,7 @@ class Repository:
                 f"does not fit the url, which is of type {kind}",
                 "Leave 'type' out or mend the url.",
             )
+        reader.also_known("password", "environment", "verification")
         repository = cls(
             name=name,
             url=local_path(url) if kind == "local" else url,
@@ -123,6 +122,7 @@ def repository_type(url: str, where: str) -> str:
     if url.startswith("/") or scheme == "local":
         check_path(where, local_path(url))
         return "local"
+    _refuse_credentials(scheme, rest, where)
     if not colon or scheme not in REPOSITORY_TYPES or not rest:
         raise wrong(
             where,
@@ -130,14 +130,28 @@ def repository_type(url: str, where: str) -> str:
             "is no restic repository",
             "Give an absolute path or one of " + ", ".join(f"{kind}:…" for kind in REPOSITORY_TYPES[1:]) + ".",
         )
-    if scheme in ("rest", "s3", "sftp"):
-        user, _at, _host = urlsplit(rest if "://" in rest else f"//{rest.lstrip('/')}").netloc.rpartition("@")
-        if (user and scheme != "sftp") or ":" in user:
-            raise ConfigurationError(
-                f"{where}: has credentials in it, which would show in logs and process lists. Take them out of the url and set "
-                f"{_URL_CREDENTIALS[scheme]}" + ("." if scheme == "sftp" else " in the repository's 'environment'.")
-            )
+    if scheme in ("rest", "s3"):
+        from urllib.parse import urlsplit
+
+        try:
+            _usable = urlsplit(rest if "://" in rest else f"//{rest.lstrip('/')}").port
+        except ValueError as error:
+            raise wrong(where, url, f"has no usable address ({error})", "Mend the host or port.") from None
     return scheme
+
+
+def _refuse_credentials(scheme: str, rest: str, where: str) -> None:
+    """A name and password before an ``@``, also with ``/`` in the password; the url is not shown."""
+    before, at, _host = rest.rpartition("://")[2].rpartition("@")
+    is_port = re.match(r"[^:/@]*:\d+(/|$)", before)
+    named_only = scheme == "sftp" and ":" not in before
+    if not at or named_only or is_port or ("/" in before and ":" not in before):
+        return
+    remedy = _URL_CREDENTIALS.get(scheme, "environment variables of the backend")
+    raise ConfigurationError(
+        f"{where}: has credentials in it, which would show in logs and process lists. Take them out of the url and use {remedy}"
+        + ("." if scheme == "sftp" else " in the repository's 'environment'.")
+    )
 
 
 def local_path(url: str) -> str:
@@ -191,7 +205,7 @@ class Resources:
         found = cls(
             memory=memory,
             memory_reservation=reader.size("memory_reservation", min(cls.memory_reservation, memory)),
-            cpus=reader.number("cpus", cls.cpus),
+            cpus=reader.number("cpus", cls.cpus, least=0.05),
         )
         reader.end()
         if found.memory_reservation > found.memory:
@@ -287,6 +301,8 @@ class Job:
             runbook_url=reader.text("runbook_url", ""),
         )
         reader.end()
+        if not job.frequency:
+            raise wrong(reader.at("frequency"), "", "is empty", "Write hourly, daily, weekly, monthly or an OnCalendar expression.")
         return job
 
     @property
@@ -362,13 +378,13 @@ class Manifest:
     jobs: Mapping[str, Job]
 
     @classmethod
-    def parse(cls, document: object) -> Manifest:
+    def parse(cls, value: object) -> Manifest:
         """Validate a whole document.
 
         Raises:
             ConfigurationError: at the first mistake, naming the key.
         """
-        reader = Reader(document, "manifest")
+        reader = Reader(value, "manifest")
         version = reader.whole("version")
         if version != VERSION:
             raise wrong(
@@ -447,9 +463,7 @@ class Manifest:
         Raises:
             ConfigurationError: there is none; the error lists what there is.
         """
-        if name not in self.jobs and f"service-{name}" in self.jobs:
-            name = f"service-{name}"
-        return self.jobs[choose("job", name, self.jobs, f"job on {self.host}")]
+        return self.jobs[document.job_name(self._names(), name)]
 
     def repository(self, name: str) -> Repository:
         """A repository by its name.
@@ -457,7 +471,10 @@ class Manifest:
         Raises:
             ConfigurationError: there is none; the error lists what there is.
         """
-        return self.repositories[choose("repository", name, self.repositories, f"repository on {self.host}")]
+        return self.repositories[document.repository_name(self._names(), name)]
+
+    def _names(self) -> dict[str, Any]:
+        return {"host": self.host, "jobs": self.jobs, "repositories": self.repositories}
 
     def jobs_of(self, repository: str) -> list[Job]:
         """The jobs that write to a repository."""
@@ -465,15 +482,11 @@ class Manifest:
 
     def document(self) -> dict[str, Any]:
         """The manifest as JSON can hold it; ``parse`` of it gives an equal manifest."""
-        document = json.loads(json.dumps(asdict(self)))
+        found = json.loads(json.dumps(asdict(self)))
         for group in ("repositories", "protection_classes", "jobs"):
-            for entry in document[group].values():
+            for entry in found[group].values():
                 del entry["name"]
-        return {"version": VERSION, **document}
-
-    def write(self, path: Path = layout.MANIFEST) -> None:
-        """Put the manifest on the host."""
-        write_atomically(path, self.text(), 0o644)
+        return {"version": VERSION, **found}
 
     def text(self) -> str:
         """The file's content."""
@@ -486,29 +499,7 @@ def load(path: Path = layout.MANIFEST) -> Manifest:
     Raises:
         ConfigurationError: it is missing, unreadable or wrong.
     """
-    return Manifest.parse(_document(path))
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}). Run this as root.") from None
-    if text is None:
-        raise ConfigurationError(f"{path}: is missing. Run playbooks/site.yml for this host first.")
-    try:
-        return check_mapping(str(path), json.loads(text))
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: is no JSON ({error}). Run site.yml again to write it anew.") from None
-
-
-def load_host(path: Path = layout.MANIFEST) -> str:
-    """The name of this host alone, without the cost of validating a thousand jobs.
-
-    Raises:
-        ConfigurationError: the manifest is missing or unreadable.
-    """
-    return str(_document(path).get("host", ""))
+    return Manifest.parse(document.read(path))
 
 
 KNOWN_JOB_KEYS = tuple(entry.name for entry in fields(Job) if entry.name not in ("name", "origin", "service", "optional_paths"))

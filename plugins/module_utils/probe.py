@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Callable, TypeVar
-from urllib.parse import urlsplit
 
 from .errors import HoldfastError, LimitExceeded
 from .manifest import Repository
@@ -78,10 +76,15 @@ def check_repository(repository: Repository, environment: Mapping[str, str]) -> 
         LimitExceeded: its file system does not answer.
     """
     if repository.type == "local":
-        within(LIMIT, f"looking at {repository.url}", lambda: _check_directory(repository))
+        try:
+            within(LIMIT, f"looking at {repository.url}", lambda: _check_directory(repository))
+        except OSError as error:
+            raise RepositoryUnreachable(f"{repository.url} cannot be read ({error.strerror})") from None
         return
     address = server_address(repository, environment)
     if address:
+        import socket
+
         try:
             within(
                 LIMIT,
@@ -127,14 +130,22 @@ def server_address(repository: Repository, environment: Mapping[str, str]) -> tu
     """Host and port that restic will connect to first, or None where that is not to be told from the url."""
     if repository.type not in ("rest", "s3"):
         return None
+    from urllib.parse import urlsplit
+
     rest = repository.url.split(":", 1)[1]
     url = urlsplit(rest if "://" in rest else f"https://{rest.lstrip('/')}")
-    proxy = next(
-        (environment[key] for key in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper()) if environment.get(key)),
-        None,
-    )
-    if proxy:
+    proxy = next((environment[key] for key in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper()) if environment.get(key)), None)
+    if proxy and url.hostname and not _goes_direct(url.hostname, environment):
         url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if not url.hostname:
         return None
     return url.hostname, url.port or _PORTS.get(url.scheme, 443)
+
+
+def _goes_direct(host: str, environment: Mapping[str, str]) -> bool:
+    """Whether a host is reached without the proxy: this one always, and what NO_PROXY names (golang.org/x/net/http/httpproxy)."""
+    from urllib.request import proxy_bypass
+
+    if host in ("localhost", "::1") or host.startswith("127."):
+        return True
+    return bool(proxy_bypass(host, {"no": environment.get("no_proxy") or environment.get("NO_PROXY") or ""}))

@@ -10,25 +10,19 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Callable, Optional
 
+from .environment import base_environment
 from .errors import InterruptedRun, LimitExceeded
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PATIENCE = 20.0
 _KEPT = 64 * 1024
 
 LineHandler = Callable[[str], None]
 Watch = Callable[[float], Optional[str]]
-
-
-def base_environment() -> dict[str, str]:
-    """What every program of ours gets: a fixed search path and language, and no secret."""
-    kept = {key: os.environ[key] for key in ("HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR") if key in os.environ}
-    return {"PATH": PATH, "LC_ALL": "C", **kept}
 
 
 class SignalRelay:
@@ -164,9 +158,11 @@ def run(
     outputs = {child.stdout: _Lines(on_stdout, None if keep_output else _KEPT), child.stderr: _Lines(on_stderr, _KEPT)}
     try:
         with relay.relaying_to(child, shielded):
-            reason = _pump(child, outputs, time.monotonic() + limit, watch)
+            deadline = time.monotonic() + limit
+            reason = _pump(child, outputs, deadline, watch) or _wait(child, deadline)
             stdout, stderr = (lines.end() for lines in outputs.values())
-            status = child.wait()
+            if reason is not None:
+                _end(child)
     except BaseException:
         _end(child)
         raise
@@ -176,7 +172,7 @@ def run(
                 pipe.close()
     if reason is not None:
         raise LimitExceeded(f"{doing}: {reason}")
-    return Completed(status, stdout, stderr)
+    return Completed(child.returncode, stdout, stderr)
 
 
 def _pump(child: subprocess.Popen[bytes], outputs: Mapping[Any, _Lines], deadline: float, watch: Watch | None) -> str | None:
@@ -197,7 +193,7 @@ def _pump(child: subprocess.Popen[bytes], outputs: Mapping[Any, _Lines], deadlin
                     selector.unregister(key.fileobj)
             now = time.monotonic()
             if reason is None:
-                reason = f"not done within {deadline - started:.0f} s" if now > deadline else watch(now) if watch else None
+                reason = _late(deadline - started) if now > deadline else watch(now) if watch else None
                 if reason is not None:
                     child.terminate()
                     kill_at = now + _PATIENCE
@@ -209,11 +205,24 @@ def _pump(child: subprocess.Popen[bytes], outputs: Mapping[Any, _Lines], deadlin
     return reason
 
 
+def _late(limit: float) -> str:
+    return f"not done within {limit:.0f} s"
+
+
+def _wait(child: subprocess.Popen[bytes], deadline: float) -> str | None:
+    """Wait for a program that has closed its outputs; give the reason if it does not end."""
+    left = max(1.0, deadline - time.monotonic())
+    try:
+        child.wait(left)
+    except subprocess.TimeoutExpired:
+        return _late(left)
+    return None
+
+
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Kill a program and all that it started in its session, and wait for it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
     if child.poll() is None:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except PermissionError:
-            child.kill()
+        child.kill()
     child.wait()

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+import time
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+)([smhdw])")
@@ -69,7 +69,7 @@ def format_time(timestamp: float | None) -> str:
     """Local time to the second, for people; ``never`` for None."""
     if timestamp is None:
         return "never"
-    return datetime.fromtimestamp(timestamp).strftime("%Y-%m-%d %H:%M:%S")
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
 
 
 def parse_time(text: str) -> float:
@@ -78,11 +78,15 @@ def parse_time(text: str) -> float:
     Raises:
         ValueError: it is not in ISO 8601 form.
     """
+    from datetime import datetime
+
     return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).timestamp()
 
 
 def restic_time(text: str) -> float:
     """The Unix time of a time stamp as restic prints it: RFC 3339 with nanoseconds."""
+    from datetime import datetime
+
     found = re.fullmatch(r"(.*?)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
     if not found:
         raise ValueError(text)

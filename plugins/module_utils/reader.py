@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
@@ -24,6 +23,8 @@ def wrong(where: str, value: object, problem: str, remedy: str) -> Configuration
 
 def suggestion(word: str, known: Iterable[str], otherwise: str) -> str:
     """``Did you mean …?`` where one of the known words is near, else the other sentence."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else otherwise
 
@@ -44,6 +45,12 @@ def check_name(where: str, name: object) -> str:
     return name
 
 
+def kind_of(value: object) -> str:
+    """What kind of value it is, for an error that must not show it."""
+    kinds = ((bool, "true or false"), (str, "a text"), ((int, float), "a number"), ((list, tuple), "a list"), (Mapping, "a mapping"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "empty")  # type: ignore[arg-type]
+
+
 def check_mapping(where: str, value: object) -> Mapping[str, Any]:
     """A mapping with text keys.
 
@@ -51,7 +58,7 @@ def check_mapping(where: str, value: object) -> Mapping[str, Any]:
         ConfigurationError: it is something else.
     """
     if not isinstance(value, Mapping):
-        raise wrong(where, value, "is not a mapping", "Write it as 'key: value' pairs below the name.")
+        raise ConfigurationError(f"{where}: is {kind_of(value)}, not a mapping. Write it as 'key: value' pairs below the name.")
     for key in value:
         if not isinstance(key, str):
             raise wrong(where, key, "is not a text key", "Put the key in quotes.")
@@ -143,15 +150,15 @@ class Reader:
 
         return self._converted(key, default, convert, "is out of range or no whole number", f"Give a whole number of at least {least}.")
 
-    def number(self, key: str, default: Any = _REQUIRED) -> Any:
-        """A number above zero."""
+    def number(self, key: str, default: Any = _REQUIRED, least: float = 0.0) -> Any:
+        """A number with a lower bound."""
 
         def convert(found: Any) -> float:
-            if isinstance(found, bool) or not 0 < float(found) < 2**31:
+            if isinstance(found, bool) or not least <= float(found) < 2**31:
                 raise ValueError
             return float(found)
 
-        return self._converted(key, default, convert, "is no number above zero", "Give a number such as 1.5.")
+        return self._converted(key, default, convert, "is out of range or no number", f"Give a number of at least {least}, such as 1.5.")
 
     def duration(self, key: str, default: Any = _REQUIRED, least: int = 1) -> Any:
         """Seconds, written like ``26h``."""
@@ -211,16 +218,19 @@ class Reader:
         found = self.value(key, default)
         return found if found is default else choose(self.at(key), found, known, kind)
 
+    def also_known(self, *keys: str) -> None:
+        """Name keys that are read elsewhere, for the hints of ``end``."""
+        self._known.extend(keys)
+
     def end(self) -> None:
         """Refuse the keys that nobody asked for.
 
         Raises:
             ConfigurationError: there are some.
         """
-        for key, value in self._mapping.items():
+        for key in self._mapping:
             hint = suggestion(key, self._known, f"Known keys: {', '.join(sorted(self._known))}.")
-            shown = f" (with the value {value!r})" if isinstance(value, (str, int, float, bool)) and "password" not in key.lower() else ""
-            raise ConfigurationError(f"{self.at(key)}: is an unknown key{shown}. {hint}")
+            raise ConfigurationError(f"{self.at(key)}: is an unknown key. {hint}")
 
 
 def check_path(where: str, path: str) -> str:

@@ -17,6 +17,7 @@ from . import layout, process
 from .errors import HoldfastError, LimitExceeded
 from .privileges import PLAIN, READER, RESTORER, Identity
 from .process import Completed
+from .progress import Progress
 from .quantities import restic_time
 
 MINIMUM_VERSION = (0, 18, 0)
@@ -86,18 +87,6 @@ class Access:
     limit_download: int = 0
     cache: Path | None = layout.RESTIC_CACHE
     temporary: Path | None = layout.RESTIC_TEMPORARY
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a backup or restore is; None where restic does not know yet."""
-
-    fraction: float
-    bytes_done: int
-    bytes_total: int
-    files_done: int
-    files_total: int
-    seconds_left: int | None
 
 
 @dataclass(frozen=True)
@@ -575,7 +564,7 @@ def exit_message(completed: Completed) -> str:
 def explain_backend_error(url: str, error: str) -> str:
     """One sentence about why a backend keeps failing, with the next step."""
     if re.search(
-        r"AccessDenied|Access Denied|InvalidAccessKeyId|SignatureDoesNotMatch|access key|signature|403|401|Unauthorized",
+        r"Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch|[Aa]ccess key|signature|401 Unauthorized|403 Forbidden",
         error,
     ):
         return f"{url} refuses the credentials ({error}). Check the repository's 'environment'"

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Callable
 
-from . import locks, probe
+from . import layout, locks, probe
 from .access import environment_of, restic_for
 from .errors import ConfigurationError, HoldfastError
 from .manifest import Job, Manifest, Repository
+from .progress import Progress
 from .quantities import format_time, restic_time
 from .reader import check_path
-from .restic import Change, Node, Progress, Restic, Snapshot
+from .restic import Change, Node, Restic, Snapshot
 
 IN_PLACE = "/"
 _TYPES = {
@@ -158,7 +159,7 @@ def run(
         raise RestoreRefused("A restore sets owners and reads the repository's password: run it as root.")
     with ExitStack() as stack:
         if request.target == IN_PLACE and not request.dry_run:
-            stack.enter_context(locks.held(job.name, "restore"))
+            stack.enter_context(locks.held(layout.job_lock(job.name), f"restore of {job.name}"))
         return run_alone(restic_for(repository, settings), source, request, on_progress)
 
 
@@ -248,6 +249,8 @@ class _Ancestor:
 def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> int:
     """Compare type, owner, mode, size and time of everything restored with the snapshot; the bytes were read back by restic.
 
+    With a pattern of the user's, what is there is compared, since only restic knows what the pattern means.
+
     restic passes over a refused chown or chmod without a word when it is not root, so its word is not enough.
 
     Returns:
@@ -256,32 +259,54 @@ def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Seque
     Raises:
         RestoreDiffers: naming the first that differ.
     """
-    roots = [pattern for pattern in include if not re.search(r"[*?\[\]\\]", pattern)]
-    listed = roots if len(roots) == len(include) else []
+    roots = plain_paths(include)
     differing = []
     checked = 0
-    for node in restic.nodes(snapshot.id, listed):
-        place = Path(request.target, node.path.lstrip("/"))
-        if not _is_included(node.path, include):
+    for node in restic.nodes(snapshot.id, roots or ()):
+        if roots is not None and not any(node.path == root or node.path.startswith(root.rstrip("/") + "/") for root in roots):
+            continue
+        places = on_disk(request.target, node.path)
+        differences = [differs(node, place) for place in places] or ["is missing"]
+        if roots is None and differences == ["is missing"]:
             continue
         checked += 1
-        difference = differs(node, place)
-        if difference:
-            differing.append(f"{place}: {difference}")
+        if all(differences):
+            differing.append(f"{places[0] if places else node.path}: {differences[0]}")
     if differing:
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise RestoreDiffers(f"{len(differing)} of {checked} restored paths are not as stored: {'; '.join(differing[:5])}{more}")
     return checked
 
 
-def _is_included(path: str, include: Sequence[str]) -> bool:
+def plain_paths(include: Sequence[str]) -> list[str] | None:
+    """The paths that patterns name, if all of them name one path each; None where one is a real pattern."""
+    paths = []
     for pattern in include:
-        if re.search(r"[*?\[\]]", pattern):
-            continue
-        root = pattern.replace("\\", "").rstrip("/") or "/"
-        if root == "/" or path == root or path.startswith(root + "/"):
-            return True
-    return False
+        if not pattern.startswith("/") or re.search(r"(?<!\\)(?:\\\\)*[*?\[\]]", pattern):
+            return None
+        paths.append(re.sub(r"\\(.)", r"\1", pattern).rstrip("/") or "/")
+    return paths
+
+
+def on_disk(target: str, path: str) -> list[Path]:
+    """Where a path of a snapshot may stand below a target: restic's JSON has U+FFFD for what is no UTF-8 in a name."""
+    found = [Path(target)]
+    for part in PurePosixPath(path).parts[1:]:
+        if "\ufffd" in part:
+            found = [
+                Path(place, name) for place in found if place.is_dir() for name in os.listdir(place) if _shown(name) == _runs_as_one(part)
+            ]
+        else:
+            found = [place / part for place in found]
+    return found
+
+
+def _shown(name: str) -> str:
+    return _runs_as_one(os.fsencode(name).decode("utf-8", "replace"))
+
+
+def _runs_as_one(text: str) -> str:
+    return re.sub("\ufffd+", "\ufffd", text)
 
 
 def differs(node: Node, place: Path) -> str | None:

@@ -121,7 +121,7 @@ def read_job(job: str) -> JobState:
     """What is known of a job; nothing where it never ran or its file is damaged."""
     try:
         return parse_job(read_json(job_path(job)) or {})
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, KeyError):
         return JobState()
 
 
@@ -161,7 +161,7 @@ def append_history(job: str, entry: Mapping[str, Any]) -> None:
 def history_lines(job: str) -> list[str]:
     """A job's last runs as they stand in its file."""
     try:
-        return history_path(job).read_text(encoding="utf-8").splitlines()
+        return history_path(job).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
 

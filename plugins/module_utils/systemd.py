@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 
 from . import process
 from .errors import HoldfastError
@@ -106,6 +104,8 @@ def unix_time(value: str | None) -> float | None:
     """The Unix time of a property such as ``Tue 2026-11-24 06:35:37 UTC``; None where there is none."""
     if not value or not value.endswith(" UTC"):
         return None
+    from datetime import datetime
+
     return datetime.fromisoformat(f"{value[4:14]}T{value[15:23]}+00:00").timestamp()
 
 
@@ -143,6 +143,8 @@ def notify(message: str) -> None:
         return
     if address.startswith("@"):
         address = f"\0{address[1:]}"
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         try:
             channel.sendto(message.encode(), address)

@@ -71,6 +71,7 @@ def _backup_template(manifest: Manifest) -> str:
         "Description=Backup of %i\n"
         "Wants=network-online.target\n"
         "After=network-online.target\n"
+        "StartLimitIntervalSec=0\n"
         f"OnFailure=holdfast-backup-failed@%i.service\n"
         "\n"
         "[Service]\n"
@@ -87,7 +88,7 @@ def _backup_template(manifest: Manifest) -> str:
         "RuntimeDirectory=holdfast\n"
         "RuntimeDirectoryPreserve=yes\n"
         f"CapabilityBoundingSet={_ENGINE_CAPABILITIES}\n"
-        f"ReadWritePaths=-/var/lib -/tmp -/var/tmp -{manifest.textfile_directory}\n"
+        f"ReadWritePaths=-/var/lib -/tmp -/var/tmp {quoted(manifest.textfile_directory)}\n"
         f"{SANDBOX}"
     )
 
@@ -110,6 +111,7 @@ def _forget_template(manifest: Manifest) -> str:
         "Description=Forget and prune in %i\n"
         "Wants=network-online.target\n"
         "After=network-online.target\n"
+        "StartLimitIntervalSec=0\n"
         "\n"
         "[Service]\n"
         "Type=oneshot\n"
@@ -125,7 +127,7 @@ def _forget_template(manifest: Manifest) -> str:
         "RuntimeDirectory=holdfast\n"
         "RuntimeDirectoryPreserve=yes\n"
         f"CapabilityBoundingSet={_UPKEEP_CAPABILITIES}\n"
-        f"ReadWritePaths=-{manifest.textfile_directory}\n"
+        f"ReadWritePaths={quoted(manifest.textfile_directory)}\n"
         "PrivateTmp=yes\n"
         "ProtectHome=read-only\n"
         f"{SANDBOX}"
@@ -152,7 +154,8 @@ def _cleanup() -> str:
 
 def quoted(path: str) -> str:
     """A path as a unit file takes it in a list (systemd.syntax(7)), with ``%`` doubled."""
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n").replace("\t", "\\t")
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    escaped = "".join(f"\\x{ord(letter):02x}" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in escaped)
     return f'"-{escaped}"'
 
 

@@ -1,0 +1,56 @@
+# Everything here may be run on a new Debian 12 or 13 with Python, make and root; each target prepares what it needs.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/holdfast
+VENV := $(CACHE)/venv
+SCENARIO := default
+
+export PATH := $(VENV)/bin:$(CACHE)/tools/bin:$(PATH)
+export LC_ALL := C.UTF-8
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections:$(CACHE)/collections
+export MOLECULE_COMMAND_BORDERS := false
+
+.PHONY: help setup demo demo-clean test lint unit sanity molecule bench clean
+.NOTPARALLEL:
+
+help: ## Print the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## Prepare what the other targets need
+	@python3 -m tests.setup python tools images
+
+demo: setup ## Protect two hosts that live in containers, break something, restore it
+	python demo/run.py
+
+demo-clean: ## Remove what the demo left running
+	python demo/run.py --clean
+
+test: lint unit sanity molecule ## Run every check, as continuous integration does
+
+lint: prepare-python ## Check style and types
+	ruff check
+	ruff format --check
+	mypy
+	yamllint --strict .
+	ansible-lint
+	antsibull-changelog lint
+
+unit: prepare-python prepare-tools ## Run the unit tests
+	pytest
+
+sanity: prepare-python ## Run ansible-test sanity
+	python -m tests.setup.sanity
+
+molecule: setup ## Run a scenario on test hosts: SCENARIO=default
+	molecule test --scenario-name $(SCENARIO)
+
+bench: export PYTHONPATH := $(CURDIR)/tests/path
+bench: setup ## Measure what a run costs over restic itself
+	python -m tests.bench
+
+clean: ## Remove test hosts, caches of tools, and prepared things that are out of date
+	python3 -m tests.hosts stop-all
+	python3 -m tests.setup prune
+	rm -rf .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output
+
+prepare-%:
+	@python3 -m tests.setup $*

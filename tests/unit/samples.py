@@ -1,0 +1,70 @@
+"""Things that several tests need: small manifests, and child processes that run the engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from holdfast.declarations import BUILT_IN_CLASSES
+from holdfast.manifest import Job, Manifest, ProtectionClass, Repository, Settings
+from holdfast.state import Expected
+
+ROOT = Path(__file__).parents[2]
+ENGINE = ROOT / "tests/path"
+TOOLS = Path.home() / ".cache/holdfast/tools/bin"
+SECRET = "hunter2-xyzzy"
+
+NAS = Repository("nas", "/mnt/nas-backup", "/etc/holdfast/secrets/nas.password", primary=True)
+R2 = Repository(
+    "r2",
+    "s3:https://account.example/bucket/host",
+    "/etc/holdfast/secrets/r2.password",
+    "/etc/holdfast/secrets/r2.env",
+    type="s3",
+    offsite=True,
+)
+CLASSES = {
+    name: ProtectionClass.parse(name, entry, f"holdfast_protection_classes.{name}")
+    for name, entry in BUILT_IN_CLASSES.items()
+}
+
+
+def make_job(name: str = "service-grafana", **changes: Any) -> Job:
+    """A job of a service, with some fields changed."""
+    job = Job(name, "grafana_backup", ("nas",), ("/var/lib/grafana",), service="grafana", tags=("monitoring",))
+    return replace(job, **changes)
+
+
+def make_manifest(*jobs: Job, repositories: tuple[Repository, ...] = (NAS, R2), **changes: Any) -> Manifest:
+    """A manifest with some jobs, or with one."""
+    manifest = Manifest(
+        host="forge",
+        enable=True,
+        textfile_directory="/var/lib/prometheus/node-exporter",
+        settings=Settings(),
+        repositories={entry.name: entry for entry in repositories},
+        protection_classes=CLASSES,
+        jobs={job.name: job for job in jobs or (make_job(),)},
+    )
+    return replace(manifest, **changes)
+
+
+def make_expected(*repositories: str, directory: str = "/nowhere") -> Expected:
+    """What a manifest says of a job that writes to some repositories."""
+    return Expected("forge", directory, repositories or ("nas",), 180000, "standard", "grafana")
+
+
+def start_engine(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """A process of its own that runs code on the engine; its outputs are pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ENGINE)},
+    )
