@@ -95,9 +95,12 @@ class LookupModule(LookupBase):
         try:
             wanted = jmespath.compile(query)
         except jmespath.exceptions.JMESPathError as error:
-            raise ConfigurationError(f"holdfast_discovery_query: {query!r} is no JMESPath expression ({error}).") from None
+            raise ConfigurationError(f"holdfast_discovery_query: {query!r} is no JMESPath expression ({error}). Mend it.") from None
         mentioned = {name for name in variables if name in query}
-        return wanted.search({name: self._value(name, variables) for name in mentioned or variables})
+        try:
+            return wanted.search({name: self._value(name, variables) for name in mentioned or variables})
+        except jmespath.exceptions.JMESPathError as error:
+            raise ConfigurationError(f"holdfast_discovery_query: {query!r} cannot be worked out ({error}). Mend the expression.") from None
 
 
 def is_declaration(name):

@@ -8,6 +8,7 @@ import os
 import sys
 
 from .errors import EXIT_COMPLETE, EXIT_FAILED, HoldfastError
+from .terminal import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _complain(error: HoldfastError, as_json: bool) -> None:
 def _print_json(document: object) -> None:
     import json
 
-    print(json.dumps(document))
+    say(json.dumps(document))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -196,7 +197,7 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(found)
     else:
-        print(console.status_table(found))
+        say(console.status_table(found))
     return EXIT_FAILED if options.check and status.unprotected(found) else EXIT_COMPLETE
 
 
@@ -222,7 +223,7 @@ def _snapshots(options: argparse.Namespace) -> int:
     if options.json:
         _print_json({"host": found.host, "snapshots": rows})
     else:
-        print(console.snapshot_table(rows))
+        say(console.snapshot_table(rows))
     return EXIT_COMPLETE
 
 
@@ -254,7 +255,7 @@ def _restore(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(asdict(report))
     else:
-        print(console.restore_text(report, options.dry_run))
+        say(console.restore_text(report, options.dry_run))
     return EXIT_COMPLETE
 
 
@@ -271,7 +272,7 @@ def _forget(options: argparse.Namespace) -> int:
     if options.json:
         _print_json([asdict(report) for report in reports])
     else:
-        print(console.forget_text(reports))
+        say(console.forget_text(reports))
     return EXIT_COMPLETE
 
 
@@ -334,4 +335,4 @@ INTERNAL = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -106,8 +105,8 @@ class _Converger:
             write_atomically(Path(path), wanted[Path(path)], 0o644)
 
     def _turn_off(self, gone: list[str], timers: list[str]) -> None:
-        staged = [] if self._manifest.enable else [timer for timer in timers if is_enabled(timer)]
-        self._changes.disabled = sorted({*(timer for timer in gone if is_enabled(timer)), *staged})
+        staged = [] if self._manifest.enable else [timer for timer in timers if systemd.is_enabled(timer)]
+        self._changes.disabled = sorted({*(timer for timer in gone if systemd.is_enabled(timer)), *staged})
         if not self._check:
             systemd.disable_now(self._changes.disabled)
 
@@ -128,20 +127,16 @@ class _Converger:
     def _turn_on(self, timers: list[str]) -> None:
         if not self._manifest.enable:
             return
-        self._changes.enabled = [timer for timer in timers if not is_enabled(timer)]
+        self._changes.enabled = [timer for timer in timers if not systemd.is_enabled(timer)]
         rewritten = {Path(path).name for path in self._changes.written}
-        active = (
-            {found["Id"] for found in systemd.properties(timers, ["ActiveState"]) if found.get("ActiveState") == "active"}
-            if timers
-            else set()
-        )
+        active = systemd.active("holdfast-*.timer")
         stopped = [timer for timer in timers if timer not in active and timer not in self._changes.enabled]
         self._changes.enabled += stopped
         self._changes.restarted = [timer for timer in timers if timer in rewritten and timer not in self._changes.enabled]
         if not self._check:
             systemd.enable_now(self._changes.enabled)
             systemd.restart(self._changes.restarted)
-        if not is_enabled(layout.CLEANUP_UNIT, "multi-user.target"):
+        if not systemd.is_enabled(layout.CLEANUP_UNIT, "multi-user.target"):
             self._changes.enabled.append(layout.CLEANUP_UNIT)
             if not self._check:
                 systemd.enable([layout.CLEANUP_UNIT])
@@ -160,8 +155,3 @@ class _Converger:
             if not self._check:
                 state.write_job(job.name, expected)
                 metrics.publish_job(job.name, expected)
-
-
-def is_enabled(unit: str, target: str = "timers.target") -> bool:
-    """Whether a unit starts with a target: the link that ``systemctl enable`` makes."""
-    return os.path.lexists(layout.UNITS / f"{target}.wants" / unit)

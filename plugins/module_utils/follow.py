@@ -12,7 +12,7 @@ import time
 from . import layout, locks, log
 from .environment import base_environment
 from .errors import EXIT_BUSY, EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, EXIT_USAGE, ConfigurationError
-from .terminal import ProgressLine
+from .terminal import ProgressLine, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _follow_all(
         if as_json:
             results.append({**result_of(name), "exit_status": status})
     if as_json:
-        print(json.dumps(results))
+        say(json.dumps(results))
     return worst
 
 

@@ -35,7 +35,6 @@ _JOB_FAMILIES: Mapping[str, str] = {
 _FORGET_FAMILIES: Mapping[str, str] = {
     "restic_forget_status": "1 if the last forget and prune succeeded, 0 if not.",
     "restic_forget_duration_seconds": "How long the last forget and prune took.",
-    "restic_forget_last_run_timestamp": "When the last forget and prune ended, in Unix seconds.",
     "restic_forget_last_success_timestamp": "When the last successful forget and prune ended, in Unix seconds.",
 }
 
@@ -115,7 +114,6 @@ def repository_text(repository: str, state: RepositoryState) -> str:
     labels = dict(zip(_REPOSITORY_LABELS, (repository, state.host)))
     sheet.set("restic_forget_status", labels, int(state.forget_result == COMPLETE))
     sheet.set("restic_forget_duration_seconds", labels, state.forget_duration)
-    sheet.set("restic_forget_last_run_timestamp", labels, state.forget_last_run)
     sheet.set("restic_forget_last_success_timestamp", labels, state.forget_last_success)
     return sheet.text()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, TypeVar
 
@@ -148,4 +149,19 @@ def _goes_direct(host: str, environment: Mapping[str, str]) -> bool:
 
     if host in ("localhost", "::1") or host.startswith("127."):
         return True
-    return bool(proxy_bypass(host, {"no": environment.get("no_proxy") or environment.get("NO_PROXY") or ""}))
+    exceptions = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    return _in_networks(host, exceptions.split(",")) or bool(proxy_bypass(host, {"no": exceptions}))
+
+
+def _in_networks(host: str, networks: Sequence[str]) -> bool:
+    from ipaddress import ip_address, ip_network
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    for network in networks:
+        with suppress(ValueError):
+            if address in ip_network(network.strip(), strict=False):
+                return True
+    return False

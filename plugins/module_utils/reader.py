@@ -48,7 +48,7 @@ def check_name(where: str, name: object) -> str:
 def kind_of(value: object) -> str:
     """What kind of value it is, for an error that must not show it."""
     kinds = ((bool, "true or false"), (str, "a text"), ((int, float), "a number"), ((list, tuple), "a list"), (Mapping, "a mapping"))
-    return next((name for kind, name in kinds if isinstance(value, kind)), "empty")  # type: ignore[arg-type]
+    return next((name for kind, name in kinds if isinstance(value, kind)), "empty")
 
 
 def check_mapping(where: str, value: object) -> Mapping[str, Any]:

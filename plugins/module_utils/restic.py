@@ -564,8 +564,9 @@ def exit_message(completed: Completed) -> str:
 def explain_backend_error(url: str, error: str) -> str:
     """One sentence about why a backend keeps failing, with the next step."""
     if re.search(
-        r"Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch|[Aa]ccess key|signature|401 Unauthorized|403 Forbidden",
+        r"Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch|access key|signature|401 Unauthorized|403 Forbidden",
         error,
+        re.IGNORECASE,
     ):
         return f"{url} refuses the credentials ({error}). Check the repository's 'environment'"
     if re.search(r"NoSuchBucket|bucket does not exist|bucket.*not exist", error):

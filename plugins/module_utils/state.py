@@ -14,6 +14,7 @@ from typing import Any
 from . import layout
 from .files import read_json, write_atomically, write_json
 from .manifest import Job, Manifest
+from .schedule import on_calendar
 
 COMPLETE = "complete"
 PARTIAL = "partial"
@@ -64,11 +65,20 @@ class Expected:
     rpo: int
     protection: str
     service: str | None = None
+    calendar: str = ""
 
     @classmethod
     def of(cls, manifest: Manifest, job: Job) -> Expected:
         """What a manifest says of a job."""
-        return cls(manifest.host, manifest.textfile_directory, job.repositories, manifest.rpo(job), job.protection, job.service)
+        return cls(
+            host=manifest.host,
+            textfile_directory=manifest.textfile_directory,
+            repositories=job.repositories,
+            rpo=manifest.rpo(job),
+            protection=job.protection,
+            service=job.service,
+            calendar=on_calendar(job.frequency, manifest.host, job.name) if manifest.enable else "",
+        )
 
 
 @dataclass(frozen=True)

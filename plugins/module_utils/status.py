@@ -9,28 +9,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import layout, state, systemd
-from .errors import HoldfastError
-from .state import JobState
-
-_TIMER_PROPERTIES = ("NextElapseUSecRealtime",)
+from .state import Expected, JobState
 
 
 def collect(host: str) -> dict[str, Any]:
     """The document of ``holdfast status --json``; it touches no repository."""
     now = time.time()
-    runs = next_runs()
+    known = {job: state.read_job(job) for job in state.known_jobs()}
+    runs = next_runs(known)
     jobs = []
-    for job in state.known_jobs():
-        known = state.read_job(job)
-        if known.expected is None:
-            continue
-        jobs += [_entry(job, repository, known, runs.get(job), now) for repository in known.expected.repositories]
+    for job, found in known.items():
+        if found.expected is not None:
+            jobs += [_entry(job, repository, found, found.expected, runs.get(job), now) for repository in found.expected.repositories]
     return {"host": host, "generated": now, "jobs": jobs}
 
 
-def _entry(job: str, repository: str, known: JobState, next_run: float | None, now: float) -> dict[str, Any]:
-    expected = known.expected
-    assert expected is not None
+def _entry(job: str, repository: str, known: JobState, expected: Expected, next_run: float | None, now: float) -> dict[str, Any]:
     outcome = known.outcomes.get(repository)
     success = outcome.last_success if outcome else None
     age = None if success is None else max(0.0, now - success)
@@ -56,16 +50,12 @@ def _entry(job: str, repository: str, known: JobState, next_run: float | None, n
     }
 
 
-def next_runs() -> Mapping[str, float]:
-    """When each job's timer runs out next, in Unix seconds; jobs without an active timer are left out."""
-    pattern = layout.backup_unit("*", "timer")
-    start, end = pattern.split("*")
-    try:
-        timers = systemd.properties([pattern], _TIMER_PROPERTIES)
-    except HoldfastError:
-        return {}
-    found = {timer["Id"][len(start) : -len(end)]: systemd.unix_time(timer.get(_TIMER_PROPERTIES[0])) for timer in timers}
-    return {job: moment for job, moment in found.items() if moment is not None}
+def next_runs(known: Mapping[str, JobState]) -> Mapping[str, float]:
+    """When each job's timer runs out next, in Unix seconds; jobs whose timer is not enabled are left out."""
+    calendars = {job: found.expected.calendar for job, found in known.items() if found.expected and found.expected.calendar}
+    timed = {job: calendar for job, calendar in calendars.items() if systemd.is_enabled(layout.backup_unit(job, "timer"))}
+    moments = systemd.next_elapses(list(timed.values()))
+    return {job: moments[calendar] for job, calendar in timed.items() if calendar in moments}
 
 
 def unprotected(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import process
+from . import layout, process
 from .errors import HoldfastError
 
 _LIMIT = 90.0
@@ -59,6 +59,11 @@ def enable(units: Sequence[str]) -> None:
     _systemctl("enable", "--quiet", *units, doing=f"enabling {', '.join(units)}")
 
 
+def is_enabled(unit: str, target: str = "timers.target") -> bool:
+    """Whether a unit starts with a target: the link that ``systemctl enable`` makes."""
+    return os.path.lexists(layout.UNITS / f"{target}.wants" / unit)
+
+
 def disable_now(units: Sequence[str]) -> None:
     """Disable units and stop them."""
     if units:
@@ -100,13 +105,32 @@ def active_units(units: Iterable[str]) -> list[str]:
     ]
 
 
-def unix_time(value: str | None) -> float | None:
-    """The Unix time of a property such as ``Tue 2026-11-24 06:35:37 UTC``; None where there is none."""
-    if not value or not value.endswith(" UTC"):
-        return None
+def active(pattern: str) -> set[str]:
+    """The loaded units of a pattern that are active; one call, whatever their number."""
+    arguments = ("list-units", "--all", "--plain", "--no-legend", "--full", "--state=active", pattern)
+    return {line.split()[0] for line in _systemctl(*arguments, doing="systemctl list-units").splitlines() if line.strip()}
+
+
+def next_elapses(calendars: Sequence[str]) -> dict[str, float]:
+    """When each calendar expression comes up next, in Unix seconds; all in one call."""
+    known = list(dict.fromkeys(calendars))
+    if not known:
+        return {}
+    completed = process.run(["systemd-analyze", "calendar", "--", *known], doing="systemd-analyze calendar", limit=_LIMIT, keep_output=True)
+    blocks = [block for block in completed.stdout.split("\n\n") if block.strip()]
+    found = {calendar: _utc_line(block) for calendar, block in zip(known, blocks)}
+    return {calendar: moment for calendar, moment in found.items() if moment is not None}
+
+
+def _utc_line(block: str) -> float | None:
+    """The moment in a block such as ``Next elapse: Tue 2026-11-24 06:35:37 UTC``; other zones have a line ``(in UTC)`` more."""
     from datetime import datetime
 
-    return datetime.fromisoformat(f"{value[4:14]}T{value[15:23]}+00:00").timestamp()
+    for line in block.splitlines():
+        if line.endswith(" UTC"):
+            day, clock = line.split()[-3:-1]
+            return datetime.fromisoformat(f"{day}T{clock}+00:00").timestamp()
+    return None
 
 
 def wrong_calendars(expressions: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One live line on a terminal."""
+"""Results on standard output, and one live line on a terminal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+def say(text: str) -> None:
+    """A result, on standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 class ProgressLine:

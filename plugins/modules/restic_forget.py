@@ -25,7 +25,7 @@ options:
     required: true
   retention:
     description:
-      - restic's keep rules by their names with C(_) for C(-), such as V({keep_daily: 14, keep_within: 30d}).
+      - restic's keep rules by their names with C(_) for C(-), such as C(keep_daily=14) or C(keep_within=30d).
       - At least one must keep something.
     type: dict
     required: true

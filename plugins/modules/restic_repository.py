@@ -14,6 +14,8 @@ description:
   - If O(password) differs from what the password file holds, the repository's key is changed. A run that is broken off leaves a repository
     that opens with the password file on the host.
 options:
+  repository:
+    required: true
   name:
     description: What this host calls the repository; its id is remembered under this name.
     type: str

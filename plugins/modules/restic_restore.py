@@ -13,6 +13,9 @@ description:
   - Refuses to write over anything unless O(overwrite=true).
   - Needs root on the host.
 options:
+  job:
+    description: A job of the host's manifest, or the service that it belongs to.
+    type: str
   repository:
     description:
       - With O(job), the name of the job's repository to restore from. If left out, the job's first that answers.
