@@ -33,14 +33,19 @@ def unit_ended(job: str) -> None:
     settle(job, known, reason, exit_number(status), invocation)
 
 
-def start_failed(job: str, unit: str) -> None:
-    """Take up a unit whose start failed before it began, such as for a dependency; one that ran is left alone."""
-    if os.environ.get("MONITOR_INVOCATION_ID"):
+def start_failed(job: str) -> None:
+    """Take up a start that failed before the unit began, such as for a dependency.
+
+    ``OnFailure=`` also comes after every run that failed, which ``unit_ended`` has recorded. What systemd tells of the unit (systemd.exec(5),
+    MONITOR_*) is then a failed invocation that was not seen here before; otherwise it is that of an older run.
+    """
+    known = state.read_job(job)
+    invocation = os.environ.get("MONITOR_INVOCATION_ID", "")
+    failed = os.environ.get("MONITOR_SERVICE_RESULT", "success") != "success"
+    if failed and invocation and invocation != known.last_failed_invocation:
+        state.write_job(job, replace(known, last_failed_invocation=invocation))
         return
-    found = systemd.properties([unit], ["ActiveState", "Result"])
-    if found and found[0].get("ActiveState") == "failed":
-        return
-    settle(job, state.read_job(job), "the unit was not started, because something that it depends on failed", 1, "")
+    settle(job, known, "the unit was not started, because something that it depends on failed", 1, "")
 
 
 def forget_ended(repository: str) -> None:

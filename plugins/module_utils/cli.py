@@ -303,9 +303,9 @@ def _run_ended(job: str) -> int:
 
 
 def _start_failed(job: str) -> int:
-    from . import aftermath, layout
+    from . import aftermath
 
-    aftermath.start_failed(job, layout.backup_unit(job))
+    aftermath.start_failed(job)
     return EXIT_COMPLETE
 
 

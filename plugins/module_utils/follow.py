@@ -108,7 +108,8 @@ def follow(unit: str, name: str, lock: str) -> int:
         _show_journal(unit, began)
     from . import systemd
 
-    return systemd.exit_status(unit)
+    found = systemd.exit_status(unit)
+    return found if found in _SEVERITY else EXIT_FAILED
 
 
 class _Tail:

@@ -50,13 +50,18 @@ def held(name: str, purpose: str) -> Iterator[None]:
 
 def _take(handle: int) -> bool:
     """Take a lock; a second try outlasts the instant in which ``holder`` looks."""
-    for pause in (_INSTANT, 0.0):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(pause)
-    return False
+    if _try(handle):
+        return True
+    time.sleep(_INSTANT)
+    return _try(handle)
+
+
+def _try(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def holder(name: str) -> dict[str, Any] | None:

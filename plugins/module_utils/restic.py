@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -288,7 +289,8 @@ class Restic:
     def _error(self, doing: str, completed: Completed) -> ResticError:
         status = completed.status
         if status < 0:
-            return ResticKilled(f"{doing}: restic was {process.describe_status(status)}", 128 - status)
+            hint = ", perhaps for want of memory (resources.memory)" if status == -signal.SIGKILL else ""
+            return ResticKilled(f"{doing}: restic was {process.describe_status(status)}{hint}", 128 - status)
         message = exit_message(completed)
         if process.relay.received is not None:
             return ResticInterrupted(f"{doing}: interrupted", status)

@@ -197,8 +197,13 @@ def run_alone(restic: Restic, source: Source, request: Request, on_progress: Cal
         bytes_restored=done.bytes_restored,
         checked=checked,
         duration=time.time() - began,
-        changes=done.changes,
+        changes=tuple(change for change in done.changes if not is_ancestor(change.path, wanted)),
     )
+
+
+def is_ancestor(path: str, wanted: Sequence[str]) -> bool:
+    """Whether a path is but a directory above what is wanted; its metadata is left as it is."""
+    return any(root.startswith(path.rstrip("/") + "/") for root in wanted) and path not in wanted
 
 
 def include_patterns(request: Request, wanted: Sequence[str]) -> tuple[str, ...]:

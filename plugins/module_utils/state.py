@@ -89,6 +89,7 @@ class JobState:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     running: Running | None = None
     last_invocation: str = ""
+    last_failed_invocation: str = ""
 
 
 def worst(results: list[str]) -> str:
@@ -120,6 +121,7 @@ def parse_job(document: Mapping[str, Any]) -> JobState:
         outcomes={name: Outcome(**_known(Outcome, outcome)) for name, outcome in document.get("outcomes", {}).items()},
         running=Running(**{**_known(Running, running), "stopped_units": tuple(running.get("stopped_units", ()))}) if running else None,
         last_invocation=document.get("last_invocation", ""),
+        last_failed_invocation=document.get("last_failed_invocation", ""),
     )
 
 

@@ -1,0 +1,127 @@
+"""Runs inside a test host: measures commands there and prints the figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+FILES = 20_000
+TREE = Path("/srv/bench")
+JOB = "service-bench"
+PASSWORD_FILE = "/etc/holdfast/secrets/local.password"
+CAPABILITY = "-all,+dac_read_search"
+# What the engine runs, written out by hand: the same user, cache, options and paths.
+RESTIC = [
+    "setpriv", "--reuid=holdfast", "--regid=holdfast", "--init-groups", f"--inh-caps={CAPABILITY}", f"--ambient-caps={CAPABILITY}", "--",
+    "env", "RESTIC_REPOSITORY=/srv/repository", f"RESTIC_PASSWORD_FILE={PASSWORD_FILE}", "RESTIC_CACHE_DIR=/var/cache/holdfast/restic",
+    "TMPDIR=/var/cache/holdfast/tmp", "RESTIC_FEATURES=device-id-for-hardlinks",
+    "restic", "backup", "--json", "--host=bench", f"--tag=holdfast-job={JOB}", "--tag=bench", "--group-by=host,tags", str(TREE),
+]  # fmt: skip
+HOLDFAST = ["holdfast", "backup", JOB]
+
+
+def make_tree() -> None:
+    """Write small files into a hundred directories."""
+    for number in range(FILES):
+        directory = TREE / f"d{number % 100}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"f{number}").write_bytes(os.urandom(1024))
+
+
+def change_one_percent() -> None:
+    """Rewrite every hundredth file."""
+    for number in range(0, FILES, 100):
+        (TREE / f"d{number % 100}" / f"f{number}").write_bytes(os.urandom(1024))
+
+
+def seconds(argv: list[str]) -> float:
+    """How long a command takes; it must succeed."""
+    began = time.perf_counter()
+    subprocess.run(argv, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def compare(rounds: int, changing: bool) -> dict[str, float]:
+    """The medians of restic by hand and of the engine, in turn, after a warm-up of both."""
+    by_hand, engine = [], []
+    for number in range(rounds + 1):
+        for argv, found in ((RESTIC, by_hand), (HOLDFAST, engine)):
+            if changing:
+                change_one_percent()
+            took = seconds(argv)
+            if number:
+                found.append(took)
+    return {"restic": statistics.median(by_hand), "holdfast": statistics.median(engine)}
+
+
+class MemoryWatch(threading.Thread):
+    """The peak resident memory of every process of ours while a backup runs, restic apart."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peaks: dict[int, int] = {}
+        self.restics: set[int] = set()
+        self.done = False
+
+    def run(self) -> None:
+        """Look a hundred times a second."""
+        while not self.done:
+            for path in Path("/proc").glob("[0-9]*"):
+                self._look(path)
+            time.sleep(0.01)
+
+    def _look(self, path: Path) -> None:
+        try:
+            status = (path / "status").read_text(encoding="utf-8")
+            command = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return
+        if command[0] == b"restic" and b"backup" in command:
+            self.restics.add(int(path.name))
+        if any(word.endswith(b"bin/holdfast") for word in command[:3]):
+            peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+            self.peaks[int(path.name)] = max(peak, self.peaks.get(int(path.name), 0))
+
+
+def memory() -> dict[str, float]:
+    """Peak MiB of command and engine together, and how many restic backup processes were seen."""
+    watch = MemoryWatch()
+    watch.start()
+    seconds(HOLDFAST)
+    watch.done = True
+    watch.join()
+    return {"mebibytes": sum(watch.peaks.values()) / 1024, "restics": float(len(watch.restics))}
+
+
+def status() -> dict[str, float]:
+    """How long the status of all jobs takes."""
+    seconds(["holdfast", "status", "--json"])
+    return {"seconds": statistics.median(seconds(["holdfast", "status", "--json"]) for _ in range(7))}
+
+
+def main() -> None:
+    """Print the figures that the arguments ask for."""
+    found: dict[str, dict[str, float]] = {}
+    for name in sys.argv[1:]:
+        if name == "tree":
+            make_tree()
+            seconds(HOLDFAST)
+        elif name == "unchanged":
+            found[name] = compare(9, changing=False)
+        elif name == "changed":
+            found[name] = compare(5, changing=True)
+        elif name == "memory":
+            found[name] = memory()
+        elif name == "status":
+            found[name] = status()
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
