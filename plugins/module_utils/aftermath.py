@@ -36,8 +36,8 @@ def unit_ended(job: str) -> None:
 def start_failed(job: str) -> None:
     """Take up a start that failed before the unit began, such as for a dependency.
 
-    ``OnFailure=`` also comes after every run that failed, which ``unit_ended`` has recorded. What systemd tells of the unit (systemd.exec(5),
-    MONITOR_*) is then a failed invocation that was not seen here before; otherwise it is that of an older run.
+    ``OnFailure=`` also comes after every run that failed, which ``unit_ended`` has recorded. What systemd tells of the unit
+    (systemd.exec(5), MONITOR_*) is then a failed invocation that was not seen here before; otherwise it is that of an older run.
     """
     known = state.read_job(job)
     invocation = os.environ.get("MONITOR_INVOCATION_ID", "")

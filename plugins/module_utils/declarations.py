@@ -187,7 +187,9 @@ class _Planner:
     def _primaries(self) -> list[str]:
         """The primary repositories as declared, also where the rest of one is wrong: one mistake is to give one error."""
         declared = self._inventory.variables.get("holdfast_repositories") or {}
-        entries = declared.items() if isinstance(declared, Mapping) else ()
+        if not isinstance(declared, Mapping):
+            return ["unknown"]
+        entries = declared.items()
         return [
             name for name, entry in entries if isinstance(entry, Mapping) and str(entry.get("primary")).lower() in ("true", "yes", "on")
         ]
@@ -247,7 +249,7 @@ class _Planner:
                 continue
             origins[service] = origin
             if declared.pop("enable"):
-                found[service] = (f"service-{service}", origin, declared)
+                found[service] = (f"{layout.SERVICE_PREFIX}{service}", origin, declared)
         return [*found.values(), *self._declared_jobs()]
 
     def _services(self) -> Iterable[tuple[str, str, object]]:
@@ -269,7 +271,7 @@ class _Planner:
         declared = canonical(origin, value)
         enable = Reader({"enable": declared.pop("enable", None)}, origin).flag("enable", True)
         if "service" in declared:
-            raise ConfigurationError(f"{origin}.service: is an unknown key. The service is called {service!r} after its declaration.")
+            raise ConfigurationError(f"{origin}.service: is an unknown key. Take it out: the name comes from the declaration.")
         return {**declared, "enable": enable, "service": service}
 
     def _declared_jobs(self) -> Iterable[tuple[str, str, dict[str, Any]]]:

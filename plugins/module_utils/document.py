@@ -41,8 +41,8 @@ def job_name(document: dict[str, Any], name: str) -> str:
         ConfigurationError: there is none; the error lists what there is.
     """
     jobs = document["jobs"]
-    if name not in jobs and f"service-{name}" in jobs:
-        return f"service-{name}"
+    if name not in jobs and f"{layout.SERVICE_PREFIX}{name}" in jobs:
+        return f"{layout.SERVICE_PREFIX}{name}"
     return _known("job", name, jobs, document)
 
 

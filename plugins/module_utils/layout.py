@@ -32,6 +32,7 @@ UNITS = Path("/etc/systemd/system")
 SLICE = "holdfast.slice"
 CLEANUP_UNIT = "holdfast-cleanup.service"
 
+SERVICE_PREFIX = "service-"
 JOB_TAG = "holdfast-job="
 
 

@@ -201,6 +201,7 @@ class Resources:
     def parse(cls, value: object, where: str) -> Resources:
         """Read ``resources`` of a job."""
         reader = Reader(value, where)
+        reservation = check_mapping(where, value).get("memory_reservation")
         memory = reader.size("memory", cls.memory, least=64 * 1024**2)
         found = cls(
             memory=memory,
@@ -209,12 +210,7 @@ class Resources:
         )
         reader.end()
         if found.memory_reservation > found.memory:
-            raise wrong(
-                f"{where}.memory_reservation",
-                found.memory_reservation,
-                f"is more than memory ({found.memory})",
-                "Reserve at most as much as the limit.",
-            )
+            raise wrong(reader.at("memory_reservation"), reservation, "is more than memory", "Reserve at most as much as the limit.")
         return found
 
 
@@ -276,14 +272,15 @@ class Job:
         reader = Reader(value, where or f"jobs.{name}")
         origin = reader.text("origin", reader.where)
         reader.where = origin
-        check_name(origin, name)
+        service = reader.text("service", None)
+        check_name(origin, name[len(layout.SERVICE_PREFIX) :] if service else name)
         paths = tuple(check_path(f"{reader.at('paths')}[{index}]", path) for index, path in enumerate(reader.texts("paths")))
         if not paths:
             raise ConfigurationError(f"{reader.at('paths')}: is empty. Name at least one directory or file to back up.")
         job = cls(
             name=name,
             origin=origin,
-            service=reader.text("service", None),
+            service=service,
             repositories=tuple(reader.texts("repositories")),
             paths=tuple(dict.fromkeys(paths)),
             optional_paths=tuple(reader.texts("optional_paths", [])),

@@ -117,20 +117,21 @@ def next_elapses(calendars: Sequence[str]) -> dict[str, float]:
     if not known:
         return {}
     completed = process.run(["systemd-analyze", "calendar", "--", *known], doing="systemd-analyze calendar", limit=_LIMIT, keep_output=True)
-    blocks = [block for block in completed.stdout.split("\n\n") if block.strip()]
-    found = {calendar: _utc_line(block) for calendar, block in zip(known, blocks)}
-    return {calendar: moment for calendar, moment in found.items() if moment is not None}
+    found: dict[str, float] = {}
+    for block in completed.stdout.split("\n\n"):
+        fields = {label.strip(): value.strip() for label, _colon, value in (line.partition(": ") for line in block.splitlines())}
+        moment = fields.get("(in UTC)") or fields.get("Next elapse", "")
+        if moment.endswith(" UTC"):
+            found[fields.get("Original form") or fields["Normalized form"]] = _utc(moment)
+    return found
 
 
-def _utc_line(block: str) -> float | None:
-    """The moment in a block such as ``Next elapse: Tue 2026-11-24 06:35:37 UTC``; other zones have a line ``(in UTC)`` more."""
+def _utc(moment: str) -> float:
+    """The Unix time of ``Tue 2026-11-24 06:35:37 UTC``."""
     from datetime import datetime
 
-    for line in block.splitlines():
-        if line.endswith(" UTC"):
-            day, clock = line.split()[-3:-1]
-            return datetime.fromisoformat(f"{day}T{clock}+00:00").timestamp()
-    return None
+    _weekday, day, clock, _zone = moment.split()
+    return datetime.fromisoformat(f"{day}T{clock}+00:00").timestamp()
 
 
 def wrong_calendars(expressions: Sequence[str]) -> list[str]:
