@@ -16,7 +16,7 @@ from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, HoldfastError
 from .manifest import Job, Manifest
 from .progress import progress_text
 from .quantities import format_bytes, format_duration
-from .restic import Backup
+from .restic_records import Backup
 from .state import COMPLETE, FAILED, PARTIAL, Expected, JobState, Outcome, Running
 
 _SHOWN_UNREADABLE = 20

@@ -20,7 +20,9 @@ from .errors import EXIT_COMPLETE, EXIT_FAILED, ConfigurationError, HoldfastErro
 from .manifest import Manifest, Repository, parse_retention
 from .privileges import USER
 from .quantities import format_duration
-from .restic import Forgotten, Lock, RepositoryLocked, Restic, ResticError, Snapshot
+from .restic import Restic
+from .restic_errors import RepositoryLocked, ResticError
+from .restic_records import Forgotten, Lock, Snapshot
 from .state import COMPLETE, FAILED
 
 _WAIT = 10.0

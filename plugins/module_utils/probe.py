@@ -13,7 +13,7 @@ from typing import Callable, TypeVar
 
 from .errors import HoldfastError, LimitExceeded
 from .manifest import Repository
-from .restic import RepositoryAbsent, RepositoryUnreachable
+from .restic_errors import RepositoryAbsent, RepositoryUnreachable
 
 LIMIT = 15.0
 _PORTS = {"http": 80, "https": 443}

@@ -11,7 +11,8 @@ from pathlib import Path
 from .errors import ConfigurationError
 from .files import write_atomically
 from .privileges import SELF
-from .restic import Access, Restic, ResticError
+from .restic import Access, Restic
+from .restic_errors import ResticError
 
 PROGRAM = Path("/usr/local/bin/restic")
 

@@ -16,7 +16,9 @@ from .errors import ConfigurationError, HoldfastError
 from .files import read_text, remove, write_atomically
 from .manifest import Repository
 from .privileges import Identity
-from .restic import Access, Key, RepositoryAbsent, Restic, ResticMissing, WrongPassword
+from .restic import Access, Restic
+from .restic_errors import RepositoryAbsent, ResticMissing, WrongPassword
+from .restic_records import Key
 
 _SECRET_MODE = 0o400
 _REPOSITORY_PARTS = {"config", "data", "index", "keys", "locks", "snapshots", "tmp"}

@@ -7,66 +7,34 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
 from . import layout, process
-from .errors import HoldfastError, LimitExceeded
+from .errors import LimitExceeded
 from .privileges import PLAIN, READER, RESTORER, Identity
 from .process import Completed
 from .progress import Progress
 from .quantities import restic_time
+from .restic_errors import (
+    RepositoryAbsent,
+    RepositoryLocked,
+    RepositoryUnreachable,
+    ResticError,
+    ResticInterrupted,
+    ResticKilled,
+    ResticMissing,
+    WrongPassword,
+)
+from .restic_output import RETRYING, BackupHearing, RestoreHearing, exit_message, explain_backend_error, last_document
+from .restic_records import Backup, Forgotten, Key, Lock, Node, Restored, Snapshot
+from .restic_watch import Opening, Stall
 
 MINIMUM_VERSION = (0, 18, 0)
-OPENING_LIMIT = 45.0
 _SHORT = 120.0
 _LONG = 7 * 86400.0
-_RETRYING = re.compile(r"returned error, retrying after [^:]*: (.*)", re.DOTALL)
-_SKIPPED_SOURCE = re.compile(r"^(.*) does not exist, skipping$")
-
-
-class ResticError(HoldfastError):
-    """restic failed.
-
-    Attributes:
-        exit_code: its exit status; 128 and the signal's number where one killed it.
-    """
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
-class RepositoryAbsent(ResticError):
-    """There is no repository at the place (exit code 10)."""
-
-
-class RepositoryLocked(ResticError):
-    """Another restic holds a lock that is in the way (exit code 11)."""
-
-
-class WrongPassword(ResticError):
-    """No key of the repository fits the password (exit code 12), or its key files are gone."""
-
-
-class RepositoryUnreachable(ResticError):
-    """The backend did not answer, or refused the credentials."""
-
-
-class ResticInterrupted(ResticError):
-    """A signal ended it (exit code 130)."""
-
-
-class ResticKilled(ResticError):
-    """A signal that it could not handle killed it, such as SIGKILL for want of memory."""
-
-
-class ResticMissing(ResticError):
-    """restic is not installed."""
 
 
 _ERRORS: Mapping[int, type[ResticError]] = {
@@ -88,122 +56,6 @@ class Access:
     limit_download: int = 0
     cache: Path | None = layout.RESTIC_CACHE
     temporary: Path | None = layout.RESTIC_TEMPORARY
-
-
-@dataclass(frozen=True)
-class BackupSummary:
-    """The figures of one restic backup: bytes, seconds, Unix times."""
-
-    snapshot_id: str | None
-    files_new: int
-    files_changed: int
-    files_unmodified: int
-    bytes_added: int
-    bytes_processed: int
-    files_processed: int
-    duration: float
-
-
-@dataclass(frozen=True)
-class Backup:
-    """How a restic backup ended: its figures, whether it is whole, and what could not be read."""
-
-    summary: BackupSummary
-    exit_code: int
-    unreadable: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A restic snapshot; its time is in Unix seconds."""
-
-    id: str
-    time: float
-    host: str
-    tags: tuple[str, ...]
-    paths: tuple[str, ...]
-    bytes_processed: int | None
-    files_processed: int | None
-
-    @classmethod
-    def parse(cls, entry: Mapping[str, Any]) -> Snapshot:
-        """Read one entry of ``restic snapshots --json``."""
-        summary = entry.get("summary") or {}
-        return cls(
-            id=entry["id"],
-            time=restic_time(entry["time"]),
-            host=entry.get("hostname", ""),
-            tags=tuple(entry.get("tags") or ()),
-            paths=tuple(entry.get("paths") or ()),
-            bytes_processed=summary.get("total_bytes_processed"),
-            files_processed=summary.get("total_files_processed"),
-        )
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """What one forget kept and dropped."""
-
-    kept: tuple[Snapshot, ...]
-    removed: tuple[Snapshot, ...]
-
-
-@dataclass(frozen=True)
-class Lock:
-    """A lock in a repository: who took it, and when."""
-
-    id: str
-    host: str
-    user: str
-    pid: int
-    time: float
-    exclusive: bool
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of a repository."""
-
-    id: str
-    current: bool
-    user: str
-    host: str
-    created: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a restore does to one path: ``restored``, ``updated``, ``unchanged`` or ``deleted``."""
-
-    action: str
-    path: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Restored:
-    """How a restic restore ended."""
-
-    files_restored: int
-    files_skipped: int
-    files_deleted: int
-    files_total: int
-    bytes_restored: int
-    bytes_total: int
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True)
-class Node:
-    """What a restic snapshot says of one path; the time is restic's text."""
-
-    path: str
-    type: str
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime: str
 
 
 class Restic:
@@ -260,7 +112,7 @@ class Restic:
         return [self._binary, *arguments[:1], *limits, *arguments[1:]]
 
     def _run(self, identity: Identity, *arguments: str, doing: str, limit: float = _SHORT, **options: Any) -> Completed:
-        opening = _Opening(options.pop("on_stderr", None), options.pop("watch", None))
+        opening = Opening(options.pop("on_stderr", None), options.pop("watch", None))
         argv = [*identity.prefix(), *self._arguments(*arguments)]
         try:
             completed = process.run(
@@ -296,7 +148,7 @@ class Restic:
             return ResticInterrupted(f"{doing}: interrupted", status)
         kind = _ERRORS.get(status)
         if kind is None:
-            retried = _RETRYING.search(completed.stderr)
+            retried = RETRYING.search(completed.stderr)
             if retried:
                 return RepositoryUnreachable(explain_backend_error(self._access.url, retried[1].splitlines()[0]), status)
             return ResticError(f"{doing}: {message}", status)
@@ -337,8 +189,8 @@ class Restic:
             ResticError: no snapshot was made, or a path vanished before restic looked at it.
             LimitExceeded: it stood still.
         """
-        hearing = _BackupHearing(on_progress, on_unreadable)
-        stall = _Stall(stall_timeout, retry_lock, hearing, self)
+        hearing = BackupHearing(on_progress, on_unreadable)
+        stall = Stall(stall_timeout, retry_lock, hearing, self.locks)
         doing = f"backup to {self._access.url}"
         completed = self._run(
             self._reader, "backup", "--json", f"--host={host}", *(f"--tag={tag}" for tag in tags), "--group-by=host,tags",
@@ -365,7 +217,7 @@ class Restic:
     def init(self) -> str:
         """Make a new repository and give its id."""
         completed = self._checked(self._plain, "init", "--json", doing=f"init of {self._access.url}")
-        return str(_last_document(completed.stdout)["id"])
+        return str(last_document(completed.stdout)["id"])
 
     def repository_id(self, retry_lock: int = 0) -> str:
         """The id in the repository's config; opens it with the password."""
@@ -506,8 +358,8 @@ class Restic:
             ResticError: something was not restored, or differs from what was stored.
             LimitExceeded: it stood still.
         """
-        hearing = _RestoreHearing(on_progress, on_unreadable)
-        stall = _Stall(stall_timeout, retry_lock, hearing, self)
+        hearing = RestoreHearing(on_progress, on_unreadable)
+        stall = Stall(stall_timeout, retry_lock, hearing, self.locks)
         doing = f"restore from {self._access.url}"
         completed = self._run(
             self._restorer, "restore", snapshot, "--json", f"--target={target}", "--sparse", "--overwrite=always",
@@ -552,208 +404,3 @@ _MEANING = {
     10: "there is no repository at {url}. If it lies on a mount, is it mounted? Only playbooks/site.yml makes a new one",
     12: "no key of the repository fits the password in {file}, or its key files are gone",
 }
-
-
-def exit_message(completed: Completed) -> str:
-    """What restic said last: the message of its exit_error, or its last line."""
-    for line in reversed(completed.stderr.splitlines()):
-        document = _document(line)
-        if document and document.get("message_type") == "exit_error":
-            return str(document["message"]).replace("Fatal: ", "", 1).replace("\n", "; ")
-    return completed.complaint.replace("Fatal: ", "", 1)
-
-
-def explain_backend_error(url: str, error: str) -> str:
-    """One sentence about why a backend keeps failing, with the next step."""
-    if re.search(
-        r"Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch|access key|signature|401 Unauthorized|403 Forbidden",
-        error,
-        re.IGNORECASE,
-    ):
-        return f"{url} refuses the credentials ({error}). Check the repository's 'environment'"
-    if re.search(r"NoSuchBucket|bucket does not exist|bucket.*not exist", error):
-        return f"{url}: the bucket does not exist ({error}). Check the url, or make the bucket"
-    return f"{url} cannot be reached ({error})"
-
-
-def _document(line: str) -> dict[str, Any] | None:
-    if not line.startswith("{"):
-        return None
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _last_document(text: str) -> dict[str, Any]:
-    for line in reversed(text.splitlines()):
-        found = _document(line)
-        if found is not None:
-            return found
-    raise ResticError(f"restic printed no JSON but {text[-200:]!r}")
-
-
-class _Opening:
-    """Ends a restic that does nothing but retry: it would go on for 15 minutes."""
-
-    def __init__(self, listener: Callable[[str], None] | None, watch: process.Watch | None) -> None:
-        self._listener = listener
-        self._watch = watch
-        self._since: float | None = None
-        self.last_error: str | None = None
-
-    def hear(self, line: str) -> None:
-        found = _RETRYING.search(line)
-        if found:
-            self.last_error = found[1]
-            self._since = self._since or time.monotonic()
-        if self._listener:
-            self._listener(line)
-
-    def watch(self, now: float) -> str | None:
-        if self._watch:
-            return self._watch(now)
-        if self._since and now - self._since > OPENING_LIMIT:
-            return f"gave up after {OPENING_LIMIT:.0f} s of retries"
-        return None
-
-
-class _Hearing(ABC):
-    """What a long restic run says on both of its outputs."""
-
-    def __init__(self, on_progress: Callable[[Progress], None] | None, on_unreadable: Callable[[str], None] | None) -> None:
-        self._on_progress = on_progress
-        self._on_unreadable = on_unreadable
-        self._figures: tuple[Any, ...] = ()
-        self.unreadable: list[str] = []
-        self.started = False
-        self.retrying = False
-        self.moved_at = time.monotonic()
-
-    def stdout(self, line: str) -> None:
-        document = _document(line)
-        if document is None:
-            return
-        kind = document.get("message_type")
-        if kind == "status":
-            self.started = True
-            figures = (*(document.get(key) for key in self.FIGURES), document.get("current_files"))
-            if figures != self._figures:
-                self._figures = figures
-                self.moved_at = time.monotonic()
-            if self._on_progress:
-                self._on_progress(
-                    Progress(
-                        fraction=float(document.get("percent_done", 0.0)),
-                        bytes_done=int(document.get(self.FIGURES[0], 0)),
-                        bytes_total=int(document.get("total_bytes", 0)),
-                        files_done=int(document.get(self.FIGURES[1], 0)),
-                        files_total=int(document.get("total_files", 0)),
-                        seconds_left=document.get("seconds_remaining"),
-                    )
-                )
-        else:
-            self.result(kind, document)
-
-    FIGURES: tuple[str, str, str, str] = ("bytes_done", "files_done", "total_bytes", "total_files")
-
-    @abstractmethod
-    def result(self, kind: object, document: Mapping[str, Any]) -> None:
-        """Take a message that is no status."""
-
-    def stderr(self, line: str) -> None:
-        document = _document(line)
-        if document and document.get("message_type") == "error":
-            message = str((document.get("error") or {}).get("message", "")) if isinstance(document.get("error"), dict) else ""
-            item = str(document.get("item", ""))
-            text = message if item in message else f"{item}: {message}"
-            self.unreadable.append(text)
-            if self._on_unreadable:
-                self._on_unreadable(text)
-        elif _RETRYING.search(line):
-            self.retrying = True
-
-
-class _BackupHearing(_Hearing):
-    summary: BackupSummary | None = None
-
-    def __init__(self, on_progress: Callable[[Progress], None] | None, on_unreadable: Callable[[str], None] | None) -> None:
-        super().__init__(on_progress, on_unreadable)
-        self.skipped: list[str] = []
-
-    def result(self, kind: object, document: Mapping[str, Any]) -> None:
-        if kind == "summary":
-            self.summary = BackupSummary(
-                snapshot_id=document.get("snapshot_id"),
-                files_new=int(document["files_new"]),
-                files_changed=int(document["files_changed"]),
-                files_unmodified=int(document["files_unmodified"]),
-                bytes_added=int(document["data_added"]),
-                bytes_processed=int(document["total_bytes_processed"]),
-                files_processed=int(document["total_files_processed"]),
-                duration=max(0.0, float(document["total_duration"])),
-            )
-
-    def stderr(self, line: str) -> None:
-        found = _SKIPPED_SOURCE.match(line)
-        if found:
-            self.skipped.append(found[1])
-        super().stderr(line)
-
-
-class _RestoreHearing(_Hearing):
-    FIGURES = ("bytes_restored", "files_restored", "total_bytes", "total_files")
-    restored: Restored | None = None
-
-    def __init__(self, on_progress: Callable[[Progress], None] | None, on_unreadable: Callable[[str], None] | None) -> None:
-        super().__init__(on_progress, on_unreadable)
-        self._changes: list[Change] = []
-
-    def result(self, kind: object, document: Mapping[str, Any]) -> None:
-        if kind == "verbose_status":
-            self._changes.append(Change(str(document["action"]), str(document["item"]), int(document.get("size", 0))))
-        elif kind == "summary":
-            self.restored = Restored(
-                files_restored=int(document.get("files_restored", 0)),
-                files_skipped=int(document.get("files_skipped", 0)),
-                files_deleted=int(document.get("files_deleted", 0)),
-                files_total=int(document.get("total_files", 0)),
-                bytes_restored=int(document.get("bytes_restored", 0)),
-                bytes_total=int(document.get("total_bytes", 0)),
-                changes=tuple(self._changes),
-            )
-
-    @property
-    def first_complaint(self) -> str:
-        """The first error of a file, to stand behind the sum of them."""
-        return f" (first: {self.unreadable[0]})" if self.unreadable else ""
-
-
-class _Stall:
-    """Ends a run that makes no progress; waiting for a lock is not that."""
-
-    def __init__(self, timeout: float, retry_lock: float, hearing: _Hearing, restic: Restic) -> None:
-        self._timeout = timeout
-        self._hearing = hearing
-        self._restic = restic
-        self._began = time.monotonic()
-        self._lock_until = self._began + retry_lock + 5.0
-
-    def watch(self, now: float) -> str | None:
-        hearing = self._hearing
-        if not hearing.started and hearing.retrying and now - self._began > OPENING_LIMIT:
-            return f"gave up after {OPENING_LIMIT:.0f} s of retries"
-        if now - hearing.moved_at <= self._timeout:
-            return None
-        if not hearing.started and now < self._lock_until and self._waits_for_lock():
-            hearing.moved_at = now
-            return None
-        return f"made no progress for {self._timeout:.0f} s (holdfast_settings.stall_timeout)"
-
-    def _waits_for_lock(self) -> bool:
-        """A second restic may look, since the first cannot say in JSON that it waits."""
-        try:
-            return bool(self._restic.locks())
-        except HoldfastError:
-            return False

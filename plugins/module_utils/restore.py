@@ -21,7 +21,8 @@ from .manifest import Job, Manifest, Repository
 from .progress import Progress
 from .quantities import format_time, restic_time
 from .reader import check_path
-from .restic import Change, Node, Restic, Snapshot
+from .restic import Restic
+from .restic_records import Change, Node, Snapshot
 
 IN_PLACE = "/"
 _TYPES = {

@@ -16,6 +16,7 @@ HEADER = "# Written by holdfast.backup; site.yml writes it anew.\n"
 _ENGINE_CAPABILITIES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID"
 _UPKEEP_CAPABILITIES = "CAP_CHOWN CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID"
 
+RUNTIME_DIRECTORY = "RuntimeDirectory=holdfast\nRuntimeDirectoryPreserve=yes\n"
 SANDBOX = f"""\
 ProtectSystem=strict
 ReadWritePaths=-{layout.DATA} -{layout.CACHE} -{layout.RUNTIME}
@@ -28,11 +29,9 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 LockPersonality=yes
-MemoryDenyWriteExecute=no
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictNamespaces=yes
 RestrictRealtime=yes
-RestrictSUIDSGID=no
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
@@ -65,32 +64,48 @@ def _slice() -> str:
     )
 
 
-def _backup_template(manifest: Manifest) -> str:
+def _runner(description: str, verb: str, ended: str, capabilities: str, more: str, on_failure: str = "") -> str:
+    """A template whose instances do long work in the engine and leave a record however they end."""
     return HEADER + (
         "[Unit]\n"
-        "Description=Backup of %i\n"
+        f"Description={description}\n"
         "Wants=network-online.target\n"
         "After=network-online.target\n"
         "StartLimitIntervalSec=0\n"
-        f"OnFailure=holdfast-backup-failed@%i.service\n"
+        f"{on_failure}"
         "\n"
         "[Service]\n"
         "Type=oneshot\n"
         "NotifyAccess=main\n"
-        f"ExecStart={layout.COMMAND} run %i\n"
-        f"ExecStopPost=+{layout.COMMAND} run-ended %i\n"
+        f"ExecStart={layout.COMMAND} {verb} %i\n"
+        f"ExecStopPost=+{layout.COMMAND} {ended} %i\n"
         f"Slice={layout.SLICE}\n"
         "KillMode=mixed\n"
         "TimeoutStopSec=3min\n"
         "OOMPolicy=continue\n"
         "Nice=10\n"
         "IOSchedulingClass=idle\n"
-        "RuntimeDirectory=holdfast\n"
-        "RuntimeDirectoryPreserve=yes\n"
-        f"CapabilityBoundingSet={_ENGINE_CAPABILITIES}\n"
-        f"ReadWritePaths=-/var/lib -/tmp -/var/tmp {quoted(manifest.textfile_directory)}\n"
+        f"{RUNTIME_DIRECTORY}"
+        f"CapabilityBoundingSet={capabilities}\n"
+        f"{more}"
         f"{SANDBOX}"
     )
+
+
+def _backup_template(manifest: Manifest) -> str:
+    return _runner(
+        "Backup of %i",
+        "run",
+        "run-ended",
+        _ENGINE_CAPABILITIES,
+        f"ReadWritePaths=-/var/lib -/tmp -/var/tmp {quoted(manifest.textfile_directory)}\n",
+        "OnFailure=holdfast-backup-failed@%i.service\n",
+    )
+
+
+def _forget_template(manifest: Manifest) -> str:
+    more = f"ReadWritePaths={quoted(manifest.textfile_directory)}\nPrivateTmp=yes\nProtectHome=read-only\n"
+    return _runner("Forget and prune in %i", "run-forget", "forget-ended", _UPKEEP_CAPABILITIES, more)
 
 
 def _failed_template() -> str:
@@ -105,35 +120,6 @@ def _failed_template() -> str:
     )
 
 
-def _forget_template(manifest: Manifest) -> str:
-    return HEADER + (
-        "[Unit]\n"
-        "Description=Forget and prune in %i\n"
-        "Wants=network-online.target\n"
-        "After=network-online.target\n"
-        "StartLimitIntervalSec=0\n"
-        "\n"
-        "[Service]\n"
-        "Type=oneshot\n"
-        "NotifyAccess=main\n"
-        f"ExecStart={layout.COMMAND} run-forget %i\n"
-        f"ExecStopPost=+{layout.COMMAND} forget-ended %i\n"
-        f"Slice={layout.SLICE}\n"
-        "KillMode=mixed\n"
-        "TimeoutStopSec=3min\n"
-        "OOMPolicy=continue\n"
-        "Nice=10\n"
-        "IOSchedulingClass=idle\n"
-        "RuntimeDirectory=holdfast\n"
-        "RuntimeDirectoryPreserve=yes\n"
-        f"CapabilityBoundingSet={_UPKEEP_CAPABILITIES}\n"
-        f"ReadWritePaths={quoted(manifest.textfile_directory)}\n"
-        "PrivateTmp=yes\n"
-        "ProtectHome=read-only\n"
-        f"{SANDBOX}"
-    )
-
-
 def _cleanup() -> str:
     return HEADER + (
         "[Unit]\n"
@@ -144,8 +130,7 @@ def _cleanup() -> str:
         "Type=oneshot\n"
         f"ExecStart={layout.COMMAND} cleanup\n"
         f"Slice={layout.SLICE}\n"
-        "RuntimeDirectory=holdfast\n"
-        "RuntimeDirectoryPreserve=yes\n"
+        f"{RUNTIME_DIRECTORY}"
         "\n"
         "[Install]\n"
         "WantedBy=multi-user.target\n"

@@ -82,7 +82,7 @@ pruned:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.backup.plugins.module_utils import door, forget
 from ansible_collections.holdfast.backup.plugins.module_utils.quantities import format_time
-from ansible_collections.holdfast.backup.plugins.module_utils.restic import Forgotten
+from ansible_collections.holdfast.backup.plugins.module_utils.restic_records import Forgotten
 
 
 def main() -> None:
