@@ -37,6 +37,15 @@ def read_environment(path: Path) -> dict[str, str]:
     return found
 
 
+def format_environment(variables: Mapping[str, str]) -> str:
+    """The content of an environment file that ``read_environment`` reads back as these variables."""
+    return "".join(f"{key}={_quoted(value)}\n" for key, value in sorted(variables.items()))
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if value != value.strip() or value[:1] in "'\"" else value
+
+
 def environment_of(repository: Repository) -> Mapping[str, str]:
     """The variables that a repository's backend needs; they may be secrets."""
     return read_environment(Path(repository.environment_file)) if repository.environment_file else {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import layout, probe, state
-from .access import read_environment
+from .access import format_environment, read_environment
 from .errors import ConfigurationError, HoldfastError
 from .files import read_text, remove, write_atomically
 from .manifest import Repository
@@ -109,7 +109,7 @@ class _Ensurer:
         path = self._repository.environment_file
         if self._wish.environment is None or path is None:
             return
-        content = "".join(f"{key}={value}\n" for key, value in sorted(self._wish.environment.items()))
+        content = format_environment(self._wish.environment)
         self._write_secret(Path(path), content, None, "environment file")
 
     def _write_secret(self, path: Path, content: str, user: str | None, what: str) -> None:

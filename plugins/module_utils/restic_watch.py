@@ -12,7 +12,7 @@ from . import process
 from .errors import HoldfastError
 from .restic_output import RETRYING, Hearing
 
-OPENING_LIMIT = 45.0
+OPENING_LIMIT = 30.0
 
 
 class Opening:
