@@ -34,18 +34,23 @@ def unit_ended(job: str) -> None:
 
 
 def start_failed(job: str) -> None:
-    """Take up a start that failed before the unit began, such as for a dependency.
+    """Take up a failure that ``ExecStopPost=`` could not: a broken sandbox fails it too, and a failed dependency starts nothing.
 
-    ``OnFailure=`` also comes after every run that failed, which ``unit_ended`` has recorded. What systemd tells of the unit
-    (systemd.exec(5), MONITOR_*) is then a failed invocation that was not seen here before; otherwise it is that of an older run.
+    ``OnFailure=`` comes after every failure; what systemd tells of the unit (systemd.exec(5), MONITOR_*) is that of its last run,
+    so a run that is recorded and was seen here before means that a newer start failed.
     """
     known = state.read_job(job)
     invocation = os.environ.get("MONITOR_INVOCATION_ID", "")
-    failed = os.environ.get("MONITOR_SERVICE_RESULT", "success") != "success"
-    if failed and invocation and invocation != known.last_failed_invocation:
-        state.write_job(job, replace(known, last_failed_invocation=invocation))
+    result = os.environ.get("MONITOR_SERVICE_RESULT", "success")
+    status = os.environ.get("MONITOR_EXIT_STATUS", "")
+    if status == str(EXIT_BUSY) and result != "success":
         return
-    settle(job, known, "the unit was not started, because something that it depends on failed", 1, "")
+    if result == "success" or invocation in ("", known.last_failed_invocation):
+        settle(job, known, "the unit was not started, because something that it depends on failed", 1, known.last_invocation)
+        return
+    if invocation != known.last_invocation:
+        known = settle(job, known, f"the unit could not run: result {result} {status}".rstrip(), exit_number(status), invocation)
+    state.write_job(job, replace(known, last_failed_invocation=invocation))
 
 
 def forget_ended(repository: str) -> None:
@@ -66,7 +71,7 @@ def exit_number(status: str) -> int:
     return 128 + int(number) if number else 1
 
 
-def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: str) -> None:
+def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: str) -> JobState:
     """Record a run as failed in every repository that it had not settled yet, start what it had stopped, finish its hooks."""
     log.error(f"{job}: {reason}")
     known = _with_expectation(job, known)
@@ -91,6 +96,7 @@ def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: s
     except OSError as error:
         log.error(f"{job}: state could not be kept: {error.filename}: {error.strerror}")
     metrics.publish_job(job, ended)
+    return ended
 
 
 def _with_expectation(job: str, known: JobState) -> JobState:

@@ -15,7 +15,7 @@ from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, HoldfastError
 from .manifest import Job, Manifest
 from .progress import progress_text
-from .quantities import format_bytes, format_duration
+from .quantities import format_bytes, format_duration, printable
 from .restic_records import Backup
 from .state import COMPLETE, FAILED, PARTIAL, Expected, JobState, Outcome, Running
 
@@ -194,7 +194,7 @@ class _Run:
             bytes_processed=summary.bytes_processed,
             snapshot_id=summary.snapshot_id,
             unreadable=len(done.unreadable),
-            error=f"{len(done.unreadable)} files could not be read, first {done.unreadable[0]}" if done.unreadable else None,
+            error=f"{len(done.unreadable)} files could not be read, first {printable(done.unreadable[0])}" if done.unreadable else None,
         )
 
     def _result(self) -> str:
@@ -247,7 +247,7 @@ class _Unreadable:
     def add(self, text: str) -> None:
         self._count += 1
         if self._count <= _SHOWN_UNREADABLE:
-            log.warning(f"{self._job}: could not read {text}")
+            log.warning(f"{self._job}: could not read {printable(text)}")
 
     def close(self) -> None:
         if self._count > _SHOWN_UNREADABLE:

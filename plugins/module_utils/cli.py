@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             argcomplete.autocomplete(parser)
         options = parser.parse_args(words)
+        if options.act is not _status and os.geteuid() != 0:
+            raise _usage("This reads secrets or starts units: run it as root, with sudo.")
         return int(options.act(options))
     except HoldfastError as error:
         _complain(error, as_json)
@@ -73,10 +75,6 @@ def make_parser() -> argparse.ArgumentParser:
     _add_forget(verbs)
     cleanup = _verb(verbs, "cleanup", _cleanup, "settle runs that a reset or kill cut off; runs at boot")
     _json(cleanup)
-    for name in INTERNAL:
-        internal = verbs.add_parser(name, description=f"{name}: for units alone.")
-        internal.add_argument("name")
-        internal.set_defaults(act=lambda options, name=name: INTERNAL[name](options.name))
     return parser
 
 

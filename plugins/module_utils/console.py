@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .forget import Report as ForgetReport
-from .quantities import format_bytes, format_duration, format_time
+from .quantities import format_bytes, format_duration, format_time, printable
 from .restore import Report as RestoreReport
 
 
@@ -64,7 +64,7 @@ def snapshot_table(rows: Sequence[Mapping[str, Any]]) -> str:
             row["job"],
             row["repository"],
             format_bytes(row["bytes_processed"]),
-            " ".join(row["paths"]),
+            printable(" ".join(row["paths"])),
         )
         for row in rows
     ]
@@ -76,11 +76,11 @@ def restore_text(report: RestoreReport, dry_run: bool) -> str:
     source = f"restic snapshot {report.snapshot.id[:8]} of {format_time(report.snapshot.time)} in {report.repository}"
     place = "in place" if report.target == "/" else f"below {report.target}"
     if dry_run:
-        changes = [change for change in report.changes if change.action != "unchanged"]
-        lines = [f"{change.action:9} {format_bytes(change.size):>10}  {change.path}" for change in changes]
+        changes = report.changes
+        lines = [f"{change.action:9} {format_bytes(change.size):>10}  {printable(change.path)}" for change in changes]
         return "\n".join([*lines, f"{report.job}: {len(changes)} paths would change {place}, from {source}. Nothing was changed."])
     return (
-        f"{report.job}: restored {place} from {source}: {report.files_restored} paths and {format_bytes(report.bytes_restored)} written, "
+        f"{report.job}: restored {place} from {source}: {format_bytes(report.bytes_restored)} written, "
         f"{report.files_unchanged} unchanged, {report.files_deleted} deleted in {format_duration(report.duration)}; "
         f"{report.checked} paths compared with what was stored."
     )

@@ -174,7 +174,7 @@ class _Planner:
         known = list(self._inventory.known_variables)
         for name in sorted(self._inventory.variables):
             if name in NOT_YET_ACTED_ON:
-                self._warnings.append(f"{name} is declared, but this release does not act on it yet.")
+                self._warn_of_idle(name)
             elif known and name not in known:
                 hint = suggestion(name, known, f"Known: {', '.join(sorted(known))}.")
                 self._errors.append(f"{name}: is no variable of holdfast.backup. {hint}")
@@ -183,6 +183,9 @@ class _Planner:
         entries = self._try(lambda: check_mapping(variable, self._inventory.variables.get(variable) or {})) or {}
         parsed = {name: self._try(partial(parse, name, value, f"{variable}.{name}")) for name, value in entries.items()}
         return {name: entry for name, entry in parsed.items() if entry is not None}
+
+    def _warn_of_idle(self, name: str) -> None:
+        self._warnings.append(f"{name} is declared, but this release does not act on it yet.")
 
     def _primaries(self) -> list[str]:
         """The primary repositories as declared, also where the rest of one is wrong: one mistake is to give one error."""
@@ -196,7 +199,8 @@ class _Planner:
 
     def _repository(self, name: str, value: object, where: str) -> Repository:
         declared = canonical(where, value)
-        declared.pop("verification", None)
+        if declared.pop("verification", None):
+            self._warn_of_idle(f"{where}.verification")
         check_secrets(declared, where)
         if declared.pop("environment", None) and not declared.get("environment_file"):
             declared["environment_file"] = str(layout.SECRETS / f"{name}.env")

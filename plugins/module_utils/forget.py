@@ -244,7 +244,12 @@ def _sleep(seconds: float) -> None:
 
 def _record(manifest: Manifest, repository: Repository, report: Report, began: float, exit_code: int) -> None:
     now = time.time()
-    known = state.read_repository(repository.name)
+    try:
+        known = state.read_repository(repository.name)
+        keep = True
+    except state.DamagedState as error:
+        log.error(f"{repository.name}: {error}")
+        known, keep = state.RepositoryState(), False
     success = report.result == COMPLETE
     recorded = replace(
         known,
@@ -260,7 +265,8 @@ def _record(manifest: Manifest, repository: Repository, report: Report, began: f
         forget_note="; ".join(report.notes) or None,
     )
     try:
-        state.write_repository(repository.name, recorded)
+        if keep:
+            state.write_repository(repository.name, recorded)
     except OSError as error:
         log.error(f"{repository.name}: state could not be kept: {error.filename}: {error.strerror}")
     metrics.publish_repository(repository.name, recorded)

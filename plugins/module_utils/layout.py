@@ -23,6 +23,7 @@ RESTIC_CACHE = CACHE / "restic"
 RESTIC_TEMPORARY = CACHE / "tmp"
 
 RUNTIME = Path("/run/holdfast")
+LANDLOCK = RUNTIME / "landlock"
 
 PACKAGE = Path("/usr/local/lib/holdfast")
 COMMAND = Path("/usr/local/bin/holdfast")

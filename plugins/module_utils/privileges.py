@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import layout, process
+from .files import read_text, write_atomically
+
 USER = "holdfast"
+_WRITING = "write-file,remove-dir,remove-file,make-char,make-dir,make-reg,make-sock,make-fifo,make-block,make-sym,refer,truncate"
 _NUMBERS = {
     "chown": 0,
     "dac_override": 1,
@@ -35,8 +41,12 @@ class Identity:
     capabilities: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
-    def prefix(self) -> list[str]:
-        """The arguments that stand before the program's own."""
+    def prefix(self, writable: Sequence[Path] | None = None) -> list[str]:
+        """The arguments that stand before the program's own.
+
+        Args:
+            writable: the only directories that it may write to, where the kernel and setpriv know Landlock; None for no such limit.
+        """
         if self.user is None or os.geteuid() != 0:
             return []
         held = effective_capabilities()
@@ -52,6 +62,7 @@ class Identity:
             f"--inh-caps={capabilities}",
             f"--ambient-caps={capabilities}",
             f"--bounding-set={capabilities}",
+            *(landlock(writable) if writable is not None else []),
             "--",
         ]
 
@@ -66,3 +77,25 @@ def effective_capabilities() -> int:
     """The capabilities of this process as the kernel's bit mask (proc(5), CapEff)."""
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
     return int(found[1], 16) if found else 0
+
+
+def landlock(writable: Sequence[Path]) -> list[str]:
+    """setpriv's arguments that take away every way to write (landlock(7)) but below some directories and to devices."""
+    if not landlock_works():
+        return []
+    rules = [f"--landlock-rule=path-beneath:{_WRITING}:{path}" for path in writable if path.exists()]
+    return [f"--landlock-access=fs:{_WRITING}", *rules, "--landlock-rule=path-beneath:write-file:/dev"]
+
+
+def landlock_works() -> bool:
+    """Whether this kernel and setpriv (util-linux 2.40) can do it: tried once in each boot of the machine."""
+    known = read_text(layout.LANDLOCK)
+    if known is None:
+        tried = process.run(
+            ["setpriv", "--no-new-privs", f"--landlock-access=fs:{_WRITING}", "--", "true"], doing="trying Landlock", limit=20.0
+        )
+        known = "yes" if tried.status == 0 else "no"
+        with suppress(OSError):
+            layout.RUNTIME.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_atomically(layout.LANDLOCK, known)
+    return known == "yes"

@@ -1,6 +1,6 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Durations, sizes and moments: read from what people write, written for people to read."""
+"""Durations, sizes, moments and names: read from what people write, written for people to read."""
 
 from __future__ import annotations
 
@@ -70,6 +70,11 @@ def format_time(timestamp: float | None) -> str:
     if timestamp is None:
         return "never"
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
+
+
+def printable(text: str) -> str:
+    """A text, such as a file's name, with what would break a line or reach the terminal written out."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text)
 
 
 def parse_time(text: str) -> float:

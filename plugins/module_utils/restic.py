@@ -30,9 +30,10 @@ from .restic_errors import (
 )
 from .restic_output import RETRYING, BackupHearing, RestoreHearing, exit_message, explain_backend_error, last_document
 from .restic_records import Backup, Forgotten, Key, Lock, Node, Restored, Snapshot
-from .restic_watch import Opening, Stall
+from .restic_watch import Opening, Stall, patience
 
 MINIMUM_VERSION = (0, 18, 0)
+_LOOK = 10.0
 _SHORT = 120.0
 _LONG = 7 * 86400.0
 
@@ -92,13 +93,19 @@ class Restic:
             "RESTIC_PASSWORD_FILE": str(access.password_file),
             "RESTIC_PROGRESS_FPS": "1",
             "RESTIC_FEATURES": "device-id-for-hardlinks",
-            "HOME": str(layout.HOME),
         }
+        if self._plain.user is not None:
+            found["HOME"] = str(layout.HOME)
         if access.cache:
             found["RESTIC_CACHE_DIR"] = str(access.cache)
         if access.temporary:
             found["TMPDIR"] = str(access.temporary)
         return found
+
+    def _writable(self) -> list[Path]:
+        """Where restic must write: its cache, its temporary files, a repository on this host."""
+        places = [self._access.cache, self._access.temporary, Path(self._access.url) if self._access.url.startswith("/") else None]
+        return [place for place in places if place is not None]
 
     def _arguments(self, *arguments: str) -> list[str]:
         limits = [
@@ -113,7 +120,8 @@ class Restic:
 
     def _run(self, identity: Identity, *arguments: str, doing: str, limit: float = _SHORT, **options: Any) -> Completed:
         opening = Opening(options.pop("on_stderr", None), options.pop("watch", None))
-        argv = [*identity.prefix(), *self._arguments(*arguments)]
+        writable = None if identity is self._restorer else self._writable()
+        argv = [*identity.prefix(writable), *self._arguments(*arguments)]
         try:
             completed = process.run(
                 argv,
@@ -152,10 +160,9 @@ class Restic:
             if retried:
                 return RepositoryUnreachable(explain_backend_error(self._access.url, retried[1].splitlines()[0]), status)
             return ResticError(f"{doing}: {message}", status)
-        return kind(
-            f"{doing}: {_MEANING.get(status, message).format(url=self._access.url, file=self._access.password_file)}",
-            status,
-        )
+        if status in _MEANING:
+            message = _MEANING[status].format(url=self._access.url, file=self._access.password_file)
+        return kind(f"{doing}: {message}", status)
 
     def backup(
         self,
@@ -190,7 +197,7 @@ class Restic:
             LimitExceeded: it stood still.
         """
         hearing = BackupHearing(on_progress, on_unreadable)
-        stall = Stall(stall_timeout, retry_lock, hearing, self.locks)
+        stall = Stall(patience(stall_timeout, self._access.limit_upload), retry_lock, hearing, self.is_locked)
         doing = f"backup to {self._access.url}"
         completed = self._run(
             self._reader, "backup", "--json", f"--host={host}", *(f"--tag={tag}" for tag in tags), "--group-by=host,tags",
@@ -280,6 +287,11 @@ class Restic:
             on_stdout=on_line,
         )
 
+    def is_locked(self) -> bool:
+        """Whether there is any lock in the repository; a backend that takes long to say counts as an error."""
+        doing = f"looking for locks in {self._access.url}"
+        return bool(self._checked(self._plain, "list", "locks", "--no-lock", doing=doing, limit=_LOOK).stdout.split())
+
     def locks(self) -> list[Lock]:
         """Every lock in the repository, without taking one."""
         listed = self._checked(self._plain, "list", "locks", "--no-lock", doing=f"looking for locks in {self._access.url}")
@@ -359,7 +371,7 @@ class Restic:
             LimitExceeded: it stood still.
         """
         hearing = RestoreHearing(on_progress, on_unreadable)
-        stall = Stall(stall_timeout, retry_lock, hearing, self.locks)
+        stall = Stall(patience(stall_timeout, self._access.limit_download), retry_lock, hearing, self.is_locked)
         doing = f"restore from {self._access.url}"
         completed = self._run(
             self._restorer, "restore", snapshot, "--json", f"--target={target}", "--sparse", "--overwrite=always",

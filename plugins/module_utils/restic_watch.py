@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Callable
 
 from . import process
@@ -13,6 +12,8 @@ from .errors import HoldfastError
 from .restic_output import RETRYING, Hearing
 
 OPENING_LIMIT = 30.0
+# KiB: packs of 16 MiB, two being read and five being uploaded, rounded up.
+_IN_FLIGHT = 128 * 1024
 
 
 class Opening:
@@ -45,10 +46,10 @@ class Opening:
 class Stall:
     """Ends a run that makes no progress; waiting for a lock is not that."""
 
-    def __init__(self, timeout: float, retry_lock: float, hearing: Hearing, locks: Callable[[], Sequence[object]]) -> None:
+    def __init__(self, timeout: float, retry_lock: float, hearing: Hearing, is_locked: Callable[[], bool]) -> None:
         self._timeout = timeout
         self._hearing = hearing
-        self._locks = locks
+        self._is_locked = is_locked
         self._began = time.monotonic()
         self._lock_until = self._began + retry_lock + 5.0
 
@@ -59,7 +60,7 @@ class Stall:
             return f"gave up after {OPENING_LIMIT:.0f} s of retries"
         if now - hearing.moved_at <= self._timeout:
             return None
-        if not hearing.started and now < self._lock_until and self._waits_for_lock():
+        if not hearing.started and not hearing.retrying and now < self._lock_until and self._waits_for_lock():
             hearing.moved_at = now
             return None
         return f"made no progress for {self._timeout:.0f} s (holdfast_settings.stall_timeout)"
@@ -67,6 +68,16 @@ class Stall:
     def _waits_for_lock(self) -> bool:
         """A second restic may look, since the first cannot say in JSON that it waits."""
         try:
-            return bool(self._locks())
+            return self._is_locked()
         except HoldfastError:
             return False
+
+
+def patience(stall_timeout: float, limit: int) -> float:
+    """Seconds without progress to allow: restic's figures stand still while what is in flight moves at a limited rate.
+
+    Args:
+        stall_timeout: seconds at an unlimited rate.
+        limit: KiB/s, 0 for unlimited.
+    """
+    return stall_timeout + (_IN_FLIGHT / limit if limit else 0.0)

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,12 +19,14 @@ from .access import environment_of, restic_for
 from .errors import ConfigurationError, HoldfastError
 from .manifest import Job, Manifest, Repository
 from .progress import Progress
-from .quantities import format_time, restic_time
+from .quantities import format_time, printable, restic_time
 from .reader import check_path
 from .restic import Restic
 from .restic_records import Change, Node, Snapshot
 
 IN_PLACE = "/"
+LATEST = "latest"
+_TIME_SLACK = 0.001
 _TYPES = {
     "file": stat.S_ISREG, "dir": stat.S_ISDIR, "symlink": stat.S_ISLNK, "fifo": stat.S_ISFIFO, "socket": stat.S_ISSOCK,
     "dev": stat.S_ISBLK, "chardev": stat.S_ISCHR,
@@ -55,7 +57,7 @@ class Request:
         dry_run: change nothing, list what would change.
     """
 
-    snapshot: str = "latest"
+    snapshot: str = LATEST
     at: float | None = None
     include: tuple[str, ...] = ()
     target: str = IN_PLACE
@@ -118,7 +120,7 @@ def choose_snapshot(snapshots: Sequence[Snapshot], request: Request, job: str) -
                 f"{job}: no restic snapshot is as old as {format_time(request.at)}. The oldest is of {format_time(snapshots[0].time)}."
             )
         return older[-1]
-    if request.snapshot == "latest":
+    if request.snapshot == LATEST:
         return snapshots[-1]
     fitting = [found for found in snapshots if found.id.startswith(request.snapshot)]
     if len(fitting) != 1:
@@ -156,8 +158,6 @@ def run(
     """
     settings = manifest.settings
     source = Source(repository.name, manifest.host, job.tag, job.name, settings.retry_lock, settings.stall_timeout)
-    if os.geteuid() != 0:
-        raise RestoreRefused("A restore sets owners and reads the repository's password: run it as root.")
     with ExitStack() as stack:
         if request.target == IN_PLACE and not request.dry_run:
             stack.enter_context(locks.held(layout.job_lock(job.name), f"restore of {job.name}"))
@@ -167,6 +167,8 @@ def run(
 def run_alone(restic: Restic, source: Source, request: Request, on_progress: Callable[[Progress], None] | None = None) -> Report:
     """Restore from any repository, and compare what was written with what was stored; errors as of ``run``."""
     began = time.time()
+    if os.geteuid() != 0:
+        raise RestoreRefused("A restore sets owners and reads the repository's password: run it as root.")
     check_path("target", request.target)
     listed = restic.snapshots(host=source.host, tag=source.tag, retry_lock=source.retry_lock)
     snapshot = choose_snapshot(listed, request, source.job or source.repository)
@@ -174,6 +176,8 @@ def run_alone(restic: Restic, source: Source, request: Request, on_progress: Cal
     _refuse_to_overwrite(request, wanted)
     ancestors = [] if request.dry_run else _Ancestor.of(request.target, wanted)
     include = include_patterns(request, wanted)
+    if request.target != IN_PLACE and not request.dry_run:
+        Path(request.target).mkdir(mode=0o700, parents=True, exist_ok=True)
     done = restic.restore(
         snapshot.id,
         target=request.target,
@@ -198,13 +202,8 @@ def run_alone(restic: Restic, source: Source, request: Request, on_progress: Cal
         bytes_restored=done.bytes_restored,
         checked=checked,
         duration=time.time() - began,
-        changes=tuple(change for change in done.changes if not is_ancestor(change.path, wanted)),
+        changes=planned(restic, snapshot, request, include, done.changes) if request.dry_run else (),
     )
-
-
-def is_ancestor(path: str, wanted: Sequence[str]) -> bool:
-    """Whether a path is but a directory above what is wanted; its metadata is left as it is."""
-    return any(root.startswith(path.rstrip("/") + "/") for root in wanted) and path not in wanted
 
 
 def include_patterns(request: Request, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -220,8 +219,9 @@ def _refuse_to_overwrite(request: Request, wanted: Sequence[str]) -> None:
     places = [Path(path) for path in wanted if path.startswith("/")] if request.target == IN_PLACE else [Path(request.target)]
     for place in places:
         if is_occupied(place):
+            problem = "is not empty" if place.is_dir() else "is there already"
             raise RestoreRefused(
-                f"{place}: is not empty. Say --overwrite to write over it, --target DIR to restore beside it, or --dry-run to look first."
+                f"{place}: {problem}. Say --overwrite to write over it, --target DIR to restore beside it, or --dry-run to look first."
             )
 
 
@@ -255,8 +255,6 @@ class _Ancestor:
 def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> int:
     """Compare type, owner, mode, size and time of everything restored with the snapshot; the bytes were read back by restic.
 
-    With a pattern of the user's, what is there is compared, since only restic knows what the pattern means.
-
     restic passes over a refused chown or chmod without a word when it is not root, so its word is not enough.
 
     Returns:
@@ -265,23 +263,49 @@ def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Seque
     Raises:
         RestoreDiffers: naming the first that differ.
     """
-    roots = plain_paths(include)
     differing = []
     checked = 0
-    for node in restic.nodes(snapshot.id, roots or ()):
-        if roots is not None and not any(node.path == root or node.path.startswith(root.rstrip("/") + "/") for root in roots):
-            continue
-        places = on_disk(request.target, node.path)
-        differences = [differs(node, place) for place in places] or ["is missing"]
-        if roots is None and differences == ["is missing"]:
-            continue
+    for node, places in _placed(restic, snapshot, request, include):
+        differences = [differs(node, place) for place in places]
         checked += 1
         if all(differences):
-            differing.append(f"{places[0] if places else node.path}: {differences[0]}")
+            differing.append(f"{printable(str(places[0]))}: {differences[0]}")
     if differing:
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise RestoreDiffers(f"{len(differing)} of {checked} restored paths are not as stored: {'; '.join(differing[:5])}{more}")
     return checked
+
+
+def _placed(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> Iterator[tuple[Node, list[Path]]]:
+    """Every node that a request means, with where it may stand on the disk.
+
+    With a pattern of the user's, only what is there is given, since only restic knows what the pattern means.
+    """
+    roots = plain_paths(include)
+    for node in restic.nodes(snapshot.id, roots or ()):
+        if roots is not None and not any(node.path == root or node.path.startswith(root.rstrip("/") + "/") for root in roots):
+            continue
+        places = on_disk(request.target, node.path) or [Path(request.target, node.path.lstrip("/"))]
+        if roots is not None or any(os.path.lexists(place) for place in places):
+            yield node, places
+
+
+def planned(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str], told: Sequence[Change]) -> tuple[Change, ...]:
+    """What a restore would change: restic's dry run compares bytes alone, and lists every directory and symlink."""
+    by_restic = {change.path: change for change in told}
+    changes = [change for change in told if change.action == "deleted"]
+    for node, places in _placed(restic, snapshot, request, include):
+        change = by_restic.get(node.path)
+        if not any(os.path.lexists(place) for place in places):
+            changes.append(Change("restored", node.path, node.size))
+        elif (change and change.action == "updated") or all(differs(node, place) or _link_moved(node, place) for place in places):
+            changes.append(Change("updated", node.path, node.size))
+    return tuple(changes)
+
+
+def _link_moved(node: Node, place: Path) -> bool:
+    """Whether a symlink was made anew since; restic does not list where it points to."""
+    return node.type == "symlink" and abs(os.lstat(place).st_mtime - restic_time(node.mtime)) > _TIME_SLACK
 
 
 def plain_paths(include: Sequence[str]) -> list[str] | None:
@@ -329,7 +353,7 @@ def differs(node: Node, place: Path) -> str | None:
         return f"has the mode {stat.S_IMODE(found.st_mode):o}, stored {unix_mode(node.mode):o}"
     if node.type == "file" and found.st_size != node.size:
         return f"has {found.st_size} bytes, stored {node.size}"
-    if node.type != "symlink" and abs(found.st_mtime - restic_time(node.mtime)) > 0.001:
+    if node.type != "symlink" and abs(found.st_mtime - restic_time(node.mtime)) > _TIME_SLACK:
         return f"was modified {format_time(found.st_mtime)}, stored {node.mtime}"
     return None
 

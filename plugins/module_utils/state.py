@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import layout
+from .errors import HoldfastError
 from .files import read_json, write_atomically, write_json
 from .manifest import Job, Manifest
 from .schedule import on_calendar
@@ -189,6 +190,10 @@ def known_jobs() -> list[str]:
     return sorted(path.name[: -len(".json")] for path in layout.STATE.glob("*.json"))
 
 
+class DamagedState(HoldfastError):
+    """What was remembered cannot be read."""
+
+
 @dataclass(frozen=True)
 class RepositoryState:
     """What is known of a repository: its id, and how its last forget ended."""
@@ -217,10 +222,17 @@ def read_repository(repository: str) -> RepositoryState:
     """What is known of a repository.
 
     Raises:
-        ValueError: the file is damaged; a known id must not be taken for an unknown one.
+        DamagedState: the file is damaged; a known id must not be taken for an unknown one.
     """
-    document = read_json(repository_path(repository))
-    return RepositoryState(**_known(RepositoryState, document)) if document else RepositoryState()
+    path = repository_path(repository)
+    try:
+        document = read_json(path)
+        return RepositoryState() if document is None else RepositoryState(**_known(RepositoryState, document))
+    except (ValueError, TypeError, AttributeError):
+        raise DamagedState(
+            f"{path}: is damaged. It held the id of the repository that this host knows. If you are sure that the right one is there, "
+            "remove the file and run site.yml."
+        ) from None
 
 
 def write_repository(repository: str, state: RepositoryState) -> None:

@@ -105,7 +105,7 @@ changes:
   elements: dict
   contains:
     action:
-      description: V(restored), V(updated), V(unchanged) or V(deleted).
+      description: V(restored), V(updated) or V(deleted).
       type: str
     path:
       description: The path.
@@ -128,7 +128,7 @@ def main() -> None:
         "job": {"type": "str"},
         "host": {"type": "str"},
         "tag": {"type": "str"},
-        "snapshot": {"type": "str", "default": "latest"},
+        "snapshot": {"type": "str", "default": restore.LATEST},
         "at": {"type": "str"},
         "include": {"type": "list", "elements": "str", "default": []},
         "target": {"type": "path", "default": "/"},
@@ -142,6 +142,8 @@ def main() -> None:
             at = parse_time(params["at"]) if params["at"] else None
         except ValueError:
             module.fail_json(msg=f"at: {params['at']!r} is no time. Write it like 2026-11-20 03:00.")
+        if params["at"] and params["snapshot"] != restore.LATEST:
+            module.fail_json(msg="at and snapshot exclude each other. Give one of them.")
         request = restore.Request(
             snapshot=params["snapshot"],
             at=at,
@@ -159,7 +161,7 @@ def main() -> None:
             if not params["password_file"]:
                 module.fail_json(msg="password_file is required with repository")
             report = restore.run_alone(door.restic_of(params), restore.Source(params["repository"], params["host"], params["tag"]), request)
-        changes = [asdict(change) for change in report.changes if change.action != "unchanged"]
+        changes = [asdict(change) for change in report.changes]
         module.exit_json(
             changed=bool(changes) if module.check_mode else bool(report.files_restored or report.files_deleted),
             snapshot_id=report.snapshot.id,

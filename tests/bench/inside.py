@@ -49,7 +49,8 @@ def seconds(argv: list[str]) -> float:
 
 def compare(rounds: int, changing: bool) -> dict[str, float]:
     """The medians of restic by hand and of the engine, in turn, after a warm-up of both."""
-    by_hand, engine = [], []
+    by_hand: list[float] = []
+    engine: list[float] = []
     for number in range(rounds + 1):
         for argv, found in ((RESTIC, by_hand), (HOLDFAST, engine)):
             if changing:

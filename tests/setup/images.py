@@ -13,7 +13,7 @@ REPOSITORY = "localhost/holdfast-host"
 RELEASES = ("trixie", "bookworm")
 
 # What every Debian host has and a minimal one lacks, then what tests use on a host.
-INCLUDE = "systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,procps,iproute2,cron,acl,attr,sqlite3"
+INCLUDE = "systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,procps,iproute2,cron,sudo,acl,attr,sqlite3"
 
 # What the roles install: only fetched, so that installing it in a test is real and takes no network.
 EVERYWHERE = ["bash-completion", "python3-argcomplete", "python3-prometheus-client", "python3-yaml", "zstd"]

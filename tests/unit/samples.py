@@ -5,18 +5,26 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from holdfast.declarations import BUILT_IN_CLASSES
 from holdfast.manifest import Job, Manifest, ProtectionClass, Repository, Settings
+from holdfast.privileges import SELF
+from holdfast.restic import Access, Restic
+from holdfast.restic_records import BackupSummary
 from holdfast.state import Expected
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "tests/path"
 TOOLS = Path.home() / ".cache/holdfast/tools/bin"
 SECRET = "hunter2-xyzzy"
+ODD_PATHS = [
+    "/srv/app", "/srv/with space", "/srv/100%", "/srv/%i", "/srv/Köln/ü", "/srv/日本", '/srv/say "hi"', "/srv/it's", "/srv/back\\slash",
+    "/srv/.hidden", "/.hidden", "/srv/-dash-", "/srv/a:b_c.d", "/srv/$HOME", "/srv/a;b", "/srv/#x", "/srv/tab\tbed", "/srv/new\nline",
+    "/srv/return\rhere", "/srv/bell\a", "/",
+]  # fmt: skip
 
 NAS = Repository("nas", "/mnt/nas-backup", "/etc/holdfast/secrets/nas.password", primary=True)
 R2 = Repository(
@@ -27,10 +35,7 @@ R2 = Repository(
     type="s3",
     offsite=True,
 )
-CLASSES = {
-    name: ProtectionClass.parse(name, entry, f"holdfast_protection_classes.{name}")
-    for name, entry in BUILT_IN_CLASSES.items()
-}
+CLASSES = {name: ProtectionClass.parse(name, entry, f"holdfast_protection_classes.{name}") for name, entry in BUILT_IN_CLASSES.items()}
 
 
 def make_job(name: str = "service-grafana", **changes: Any) -> Job:
@@ -68,3 +73,26 @@ def start_engine(code: str, *arguments: object) -> subprocess.Popen[str]:
         text=True,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(ENGINE)},
     )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A repository with one restic snapshot of a small tree."""
+
+    restic: Restic
+    url: str
+    source: Path
+    summary: BackupSummary
+
+    def as_opened_by(self, **changes: Any) -> Restic:
+        """restic on the same repository, with something else about the access."""
+        return restic_at(Path(self.url), **changes)
+
+
+def restic_at(directory: Path, **changes: Any) -> Restic:
+    """restic as this process's own user on a local repository."""
+    password = directory.with_name("password")
+    if not password.exists():
+        password.write_text(SECRET)
+    access = Access(str(directory), password, cache=directory.with_name("cache"), temporary=None)
+    return Restic(replace(access, **changes), reader=SELF, restorer=SELF, plain=SELF, binary=str(TOOLS / "restic"))

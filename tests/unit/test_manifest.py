@@ -25,21 +25,33 @@ from holdfast.manifest import (
 )
 from tests.unit.samples import CLASSES, NAS, R2, SECRET, make_job, make_manifest
 
+
+def paths(letters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Absolute paths of such letters, as ``check_path`` leaves them."""
+    part = st.text(letters, min_size=1, max_size=8).map(lambda text: text if text.strip(".") else f"{text}x")
+    return st.lists(part, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
+
+
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
-LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12)
+LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=12)
+ORIGINS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=12)
+TAGS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=","), min_size=1, max_size=8)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-PATHS = st.lists(WORDS.filter(lambda part: "/" not in part and part not in (".", "..")), min_size=1, max_size=3).map(
-    lambda parts: "/" + "/".join(parts)
-)
+PATHS = paths(st.characters(codec="utf-8", exclude_characters="\0/"))
+PLAIN_PATHS = paths(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="/"))
 COMMANDS: st.SearchStrategy[tuple[Command, ...]] = st.lists(
-    WORDS.filter(lambda text: bool(text.strip())) | st.lists(st.text(max_size=5), min_size=1, max_size=3).map(tuple), max_size=2
+    WORDS.map("echo ".__add__) | st.lists(st.text(max_size=5), min_size=1, max_size=3).map(tuple), max_size=2
 ).map(tuple)
-RETENTIONS = st.fixed_dictionaries(
+RETENTIONS: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"keep_last": st.integers(1, 99)},
     optional={"keep_daily": st.integers(0, 99), "keep_within": st.sampled_from(["30d", "1y6m", "36h"])},
 )
-PLAIN_PATHS = PATHS.filter(str.isprintable)
-KINDS = {"local": PLAIN_PATHS, "s3": st.just("s3:https://host/bucket"), "rest": st.just("rest:http://host:8000/a"), "b2": st.just("b2:bucket:x")}
+KINDS = {
+    "local": PLAIN_PATHS,
+    "s3": st.just("s3:https://host/bucket"),
+    "rest": st.just("rest:http://host:8000/a"),
+    "b2": st.just("b2:bucket:x"),
+}
 
 
 def tuples(entries: st.SearchStrategy[str], least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
@@ -82,16 +94,17 @@ def manifests(draw: st.DrawFn) -> Manifest:
         )
         for name in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
     }
+    services, others = (draw(st.lists(NAMES, max_size=2, unique=True)) for _ in range(2))
     jobs = {
         name: Job(
             name=name,
-            origin=draw(LINES.filter(bool)),
+            origin=draw(ORIGINS),
             repositories=draw(tuples(st.sampled_from(sorted(stores)), least=1)),
             paths=draw(tuples(PATHS, least=1)),
-            service=draw(st.none() | NAMES),
+            service=service,
             optional_paths=draw(tuples(PATHS)),
             frequency=draw(st.sampled_from(["hourly", "daily", "Sun 03:00"])),
-            tags=draw(tuples(LINES.filter(lambda text: bool(text) and "," not in text))),
+            tags=draw(tuples(TAGS)),
             exclude=draw(tuples(WORDS)),
             pre_backup=draw(COMMANDS),
             post_backup=draw(COMMANDS),
@@ -103,7 +116,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             verify_command=draw(COMMANDS),
             runbook_url=draw(LINES),
         )
-        for name in draw(st.lists(NAMES, max_size=2, unique=True))
+        for name, service in [(f"service-{entry}", entry) for entry in services] + [(entry, None) for entry in others]
     }
     limits = Settings(
         compression=draw(st.sampled_from(["auto", "max"])),
@@ -112,7 +125,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         stall_timeout=draw(st.integers(5, 10**6)),
         limit_upload=draw(st.integers(0, 10**6)),
     )
-    return Manifest(draw(LINES.filter(bool)), draw(st.booleans()), "/var/lib/node-exporter", limits, stores, classes, jobs)
+    return Manifest(draw(ORIGINS), draw(st.booleans()), "/var/lib/node-exporter", limits, stores, classes, jobs)
 
 
 def repository(**changes: Any) -> Repository:
@@ -154,7 +167,7 @@ def test_retention_may_differ_between_the_repositories_of_a_job() -> None:
 
 
 def test_retention_that_keeps_nothing_is_refused() -> None:
-    rules = {key: 0 for key in CLASSES["standard"].retention}
+    rules = dict.fromkeys(CLASSES["standard"].retention, 0)
     with pytest.raises(ConfigurationError, match=r"^grafana_backup\.retention: .* would keep nothing in nas\. Let at least one"):
         make_manifest(make_job(retention=rules)).check_references()
 
@@ -164,7 +177,9 @@ def test_keep_rules_are_read(rules: dict[str, Any]) -> None:
     assert parse_retention(rules, "x") == rules
 
 
-@pytest.mark.parametrize("rules", [{"keep_last": -1}, {"keep_last": "all"}, {"keep_within": "2 years"}, {"keep_within": 30}, {"keep": 1}, []])
+@pytest.mark.parametrize(
+    "rules", [{"keep_last": -1}, {"keep_last": "all"}, {"keep_within": "2 years"}, {"keep_within": 30}, {"keep": 1}, []]
+)
 def test_wrong_keep_rules_are_refused(rules: object) -> None:
     with pytest.raises(ConfigurationError, match=r"^x"):
         parse_retention(rules, "x")
@@ -188,7 +203,9 @@ def test_a_local_url_is_a_plain_path() -> None:
     assert repository(url="local:/mnt/nas").url == "/mnt/nas"
 
 
-@pytest.mark.parametrize("url", ["mnt/nas", "local:mnt/nas", "ftp://host/x", "s3:", "/mnt/../etc", "", "rest:http://[::1/", "rest:http://host:port/"])
+@pytest.mark.parametrize(
+    "url", ["mnt/nas", "local:mnt/nas", "ftp://host/x", "s3:", "/mnt/../etc", "", "rest:http://[::1/", "rest:http://host:port/"]
+)
 def test_what_restic_cannot_reach_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^holdfast_repositories\.nas\.url: "):
         repository(url=url)
@@ -233,7 +250,7 @@ def test_defaults_of_a_repository() -> None:
     assert found.password_file == "/etc/holdfast/secrets/nas.password"
     assert found.environment_file is None
     assert found.prune_schedule == "weekly"
-    assert not (found.primary or found.offsite or found.append_only or found.require_mount)
+    assert {found.primary, found.offsite, found.append_only, found.require_mount} == {False}
 
 
 def test_resources_are_read_in_bytes_and_processors() -> None:
@@ -245,7 +262,8 @@ def test_a_small_memory_limit_lowers_the_default_reservation() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"memory": "1M"}, {"memory": "lots"}, {"cpus": 0}, {"cpus": 0.004}, {"memory": "512M", "memory_reservation": "1G"}, {"cpu": 1}]
+    "wrong",
+    [{"memory": "1M"}, {"memory": "lots"}, {"cpus": 0}, {"cpus": 0.004}, {"memory": "512M", "memory_reservation": "1G"}, {"cpu": 1}],
 )
 def test_wrong_resources_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=rf"^x\.{next(reversed(wrong))}: "):

@@ -34,9 +34,7 @@ def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[int, str]]) -> Non
     assert quantities.parse_duration(text) == sum(number * SECONDS[unit] for number, unit in parts)
 
 
-@pytest.mark.parametrize(
-    ("written", "seconds"), [("26h", 93600), ("1h30m", 5400), ("35d", 3024000), (90, 90), ("90", 90), (" 10m ", 600)]
-)
+@pytest.mark.parametrize(("written", "seconds"), [("26h", 93600), ("1h30m", 5400), ("35d", 3024000), (90, 90), ("90", 90), (" 10m ", 600)])
 def test_durations_are_read_as_people_write_them(written: object, seconds: int) -> None:
     assert quantities.parse_duration(written) == seconds
 
@@ -91,9 +89,7 @@ def test_a_formatted_size_is_right_to_its_last_digit(count: int) -> None:
     assert abs(float(number) * BYTES[unit] - count) <= 0.05 * BYTES[unit]
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(None, "-"), (0, "0 B"), (812, "812 B"), (4404019, "4.2 MiB"), (3 * 1024**5, "3072.0 TiB")]
-)
+@pytest.mark.parametrize(("count", "text"), [(None, "-"), (0, "0 B"), (812, "812 B"), (4404019, "4.2 MiB"), (3 * 1024**5, "3072.0 TiB")])
 def test_sizes_are_shown(count: float | None, text: str) -> None:
     assert quantities.format_bytes(count) == text
 

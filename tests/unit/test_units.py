@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,14 +11,8 @@ from hypothesis import strategies as st
 
 from holdfast import units
 from holdfast.manifest import Repository, Resources
-from holdfast.systemd import escape_path, unix_time
-from tests.unit.samples import NAS, R2, make_job, make_manifest
+from tests.unit.samples import NAS, ODD_PATHS, R2, make_job, make_manifest
 
-ODD_PATHS = [
-    "/srv/app", "/srv/with space", "/srv/100%", "/srv/%i", "/srv/Köln/ü", "/srv/日本", '/srv/say "hi"', "/srv/it's", "/srv/back\\slash",
-    "/srv/.hidden", "/.hidden", "/srv/-dash-", "/srv/a:b_c.d", "/srv/$HOME", "/srv/a;b", "/srv/#x", "/srv/tab\tbed", "/srv/new\nline",
-    "/srv/return\rhere", "/srv/bell\a", "/",
-]  # fmt: skip
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "s": " ", "\\": "\\", '"': '"', "'": "'", "b": "\b", "f": "\f", "v": "\v"}
 
 
@@ -95,28 +87,6 @@ def test_a_job_waits_for_the_mounts_that_its_paths_may_lie_on() -> None:
     assert "RequiresMountsFor" not in text
 
 
-def escaped_by_systemd(paths: Sequence[str]) -> list[str]:
-    """What systemd-escape makes of paths."""
-    done = subprocess.run(["systemd-escape", "--path", "--", *paths], check=True, capture_output=True, text=True)
-    return done.stdout.split()
-
-
-def test_paths_are_escaped_as_systemd_escapes_them() -> None:
-    paths = [path for path in ODD_PATHS if "\n" not in path]
-    assert dict(zip(paths, map(escape_path, paths))) == dict(zip(paths, escaped_by_systemd(paths)))
-
-
-@pytest.mark.parametrize(
-    ("path", "escaped"),
-    [
-        ("/", "-"), ("/srv/app/", "srv-app"), ("/srv/my-app", r"srv-my\x2dapp"), ("/.x/.y", r"\x2ex-.y"), ("/a b", r"a\x20b"),
-        ("/é", r"\xc3\xa9"), ("/50%", r"50\x25"),
-    ],
-)  # fmt: skip
-def test_known_escapes(path: str, escaped: str) -> None:
-    assert escape_path(path) == escaped
-
-
 def test_every_job_has_a_drop_in_and_a_timer() -> None:
     files = units.instances(make_manifest(make_job("a"), make_job("b")))
     for job in ("a", "b"):
@@ -171,11 +141,3 @@ def test_a_killed_run_is_told_from_outside_its_sandbox() -> None:
     assert settings_of(shared["holdfast-backup@.service"], "ExecStopPost") == ["+/usr/local/bin/holdfast run-ended %i"]
     assert settings_of(shared["holdfast-backup@.service"], "OnFailure") == ["holdfast-backup-failed@%i.service"]
     assert settings_of(shared["holdfast-forget@.service"], "ExecStopPost")[0].startswith("+")
-
-
-@pytest.mark.parametrize(
-    ("value", "moment"),
-    [("Tue 2026-11-24 06:35:37 UTC", 1795502137.0), ("", None), (None, None), ("n/a", None), ("Tue 2026-11-24 06:35:37 CET", None)],
-)
-def test_times_of_systemd_are_read(value: str | None, moment: float | None) -> None:
-    assert unix_time(value) == moment
