@@ -27,7 +27,7 @@ def unit_ended(job: str) -> None:
         return
     status = os.environ.get("EXIT_STATUS", "")
     known = state.read_job(job)
-    if status == str(EXIT_BUSY) or (invocation and known.last_invocation == invocation):
+    if status == str(EXIT_BUSY) or (invocation and state.settled_invocation(job) == invocation):
         return
     reason = f"the unit ended with result {result or 'unknown'} ({os.environ.get('EXIT_CODE', 'not started')} {status})".replace(" )", ")")
     settle(job, known, reason, exit_number(status), invocation)
@@ -46,9 +46,9 @@ def start_failed(job: str) -> None:
     if status == str(EXIT_BUSY) and result != "success":
         return
     if result == "success" or invocation in ("", known.last_failed_invocation):
-        settle(job, known, "the unit was not started, because something that it depends on failed", 1, known.last_invocation)
+        settle(job, known, "the unit was not started, because something that it depends on failed", 1, "")
         return
-    if invocation != known.last_invocation:
+    if invocation != state.settled_invocation(job):
         known = settle(job, known, f"the unit could not run: result {result} {status}".rstrip(), exit_number(status), invocation)
     state.write_job(job, replace(known, last_failed_invocation=invocation))
 
@@ -89,13 +89,15 @@ def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: s
         _start_again(job, running.stopped_units)
     if running and not running.post_backup_begun:
         _post_backup(job, running.run)
-    ended = replace(known, outcomes=merged, running=None, last_invocation=invocation or known.last_invocation)
+    ended = replace(known, outcomes=merged, running=None)
     try:
         state.write_job(job, ended)
         state.append_history(job, state.history_entry(running.run if running else "", began, FAILED, outcomes))
     except OSError as error:
         log.error(f"{job}: state could not be kept: {error.filename}: {error.strerror}")
     metrics.publish_job(job, ended)
+    if invocation:
+        state.note_settled(job, invocation)
     return ended
 
 

@@ -219,7 +219,7 @@ class _Run:
             log.warning(f"{self._job.name}: state could not be kept: {error}")
 
     def _finish(self) -> Report:
-        self._state = replace(self._state, outcomes=self._merged(), running=None, last_invocation=self._invocation)
+        self._state = replace(self._state, outcomes=self._merged(), running=None)
         outcomes = {name: self._state.outcomes[name] for name in self._job.repositories}
         report = Report(self._job.name, self._name, self._result(), outcomes)
         self._keep_state()
@@ -229,6 +229,7 @@ class _Run:
             metrics.publish_job(self._job.name, self._state)
         except HoldfastError as error:
             log.error(f"{self._job.name}: {error}")
+        state.note_settled(self._job.name, self._invocation)
         took = format_duration(time.time() - self._began)
         (log.info if report.result == COMPLETE else log.error)(f"{self._job.name}: run {self._name} ends: {report.result} after {took}")
         systemd.status(f"{report.result} after {took}")

@@ -50,8 +50,10 @@ class Report:
 
 def preview(manifest: Manifest, repository: Repository) -> Report:
     """What a forget would remove now; changes nothing."""
-    restic = restic_for(repository, manifest.settings)
     report = Report(repository.name)
+    if repository.append_only:
+        return _skip(report)
+    restic = restic_for(repository, manifest.settings)
     for job in manifest.jobs_of(repository.name):
         found = restic.forget(manifest.retention(job, repository.name), host=manifest.host, tag=job.tag, dry_run=True)
         report.removed[job.name] = list(found.removed)
@@ -97,15 +99,10 @@ def run(manifest: Manifest, repository: Repository) -> Report:
         BusyError: another forget of the repository is under way.
     """
     report = Report(repository.name)
-    if repository.append_only:
-        report.skipped = True
-        report.notes.append(f"{repository.name} is append_only: nothing is forgotten or pruned from this host")
-        log.info(report.notes[0])
-        return report
-    with (
-        locks.held(layout.forget_lock(repository.name), f"forget in {repository.name}"),
-        log.followed(layout.run_log(layout.forget_lock(repository.name))),
-    ):
+    lock = layout.forget_lock(repository.name)
+    with locks.held(lock, f"forget in {repository.name}"), log.followed(layout.run_log(lock)):
+        if repository.append_only:
+            return _skip(report)
         began = time.time()
         try:
             _forget(manifest, repository, report)
@@ -117,6 +114,13 @@ def run(manifest: Manifest, repository: Repository) -> Report:
             return report
         _record(manifest, repository, report, began, 0)
         return report
+
+
+def _skip(report: Report) -> Report:
+    report.skipped = True
+    report.notes.append(f"{report.repository} is append_only: nothing is forgotten or pruned from this host")
+    log.info(report.notes[0])
+    return report
 
 
 def _forget(manifest: Manifest, repository: Repository, report: Report) -> None:

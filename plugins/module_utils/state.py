@@ -7,13 +7,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import layout
 from .errors import HoldfastError
-from .files import read_json, write_atomically, write_json
+from .files import read_json, read_text, write_atomically, write_json
 from .manifest import Job, Manifest
 from .schedule import on_calendar
 
@@ -89,7 +90,6 @@ class JobState:
     expected: Expected | None = None
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     running: Running | None = None
-    last_invocation: str = ""
     last_failed_invocation: str = ""
 
 
@@ -108,6 +108,22 @@ def job_path(job: str) -> Path:
     return layout.STATE / f"{job}.json"
 
 
+def settled_path(job: str) -> Path:
+    """Where the last run that wrote its metric left systemd's name for it; not on a disk that may be full."""
+    return layout.RUNTIME / f"{layout.job_lock(job)}.settled"
+
+
+def note_settled(job: str, invocation: str) -> None:
+    """Remember that a run's end is recorded."""
+    with suppress(OSError):
+        write_atomically(settled_path(job), invocation)
+
+
+def settled_invocation(job: str) -> str:
+    """The last run of a job whose end is recorded."""
+    return read_text(settled_path(job)) or ""
+
+
 def history_path(job: str) -> Path:
     """The file with a job's last runs, one JSON document a line, oldest first."""
     return layout.HISTORY / f"{job}.jsonl"
@@ -121,7 +137,6 @@ def parse_job(document: Mapping[str, Any]) -> JobState:
         expected=Expected(**{**_known(Expected, expected), "repositories": tuple(expected["repositories"])}) if expected else None,
         outcomes={name: Outcome(**_known(Outcome, outcome)) for name, outcome in document.get("outcomes", {}).items()},
         running=Running(**{**_known(Running, running), "stopped_units": tuple(running.get("stopped_units", ()))}) if running else None,
-        last_invocation=document.get("last_invocation", ""),
         last_failed_invocation=document.get("last_failed_invocation", ""),
     )
 

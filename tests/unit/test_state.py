@@ -18,7 +18,7 @@ FULL = JobState(
     expected=make_expected("nas", "r2"),
     outcomes={"nas": Outcome(COMPLETE, 0, 1000.5, 1000.5, 3.25, 1, 2, 3, 4, 5, "abc"), "r2": Outcome(FAILED, 1, 1001.0, error="é")},
     running=Running("run", "invocation", 7, "boot", 999.0, ("a.service",), True),
-    last_invocation="before",
+    last_failed_invocation="before",
 )
 DAMAGED = [
     b"", b"{", b"null", b"[]", b"[1]", b"7", b'"text"', b"\xff\xfe\x00", b"\0" * 64, b'{"outcomes": []}', b'{"outcomes": {"nas": {}}}',
