@@ -189,9 +189,9 @@ def _usage(text: str) -> HoldfastError:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from . import console, document, status
+    from . import console, status
 
-    found = status.collect(str(document.read().get("host")))
+    found = status.collect()
     if options.json:
         _print_json(found)
     else:

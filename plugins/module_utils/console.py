@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .forget import Report as ForgetReport
-from .quantities import format_bytes, format_duration, format_time, printable
+from .quantities import counted, format_bytes, format_duration, format_time, printable
 from .restore import Report as RestoreReport
 
 
@@ -51,7 +51,7 @@ def status_table(document: Mapping[str, Any]) -> str:
         return f"{document['host']}: no jobs. Declare some and run playbooks/site.yml."
     missing = sum(not entry["within_rpo"] for entry in jobs)
     errors = [f"{entry['job']} in {entry['repository']}: {entry['error']}" for entry in jobs if entry["error"]]
-    summary = f"{missing} of {len(jobs)} UNPROTECTED" if missing else f"all {len(jobs)} protected"
+    summary = f"{missing} of {len(jobs)} UNPROTECTED" if missing else f"{len(jobs)} of {len(jobs)} protected"
     return "\n".join([table(STATUS_HEADER, status_rows(document)), "", f"{document['host']}: {summary}", *errors])
 
 
@@ -78,11 +78,13 @@ def restore_text(report: RestoreReport, dry_run: bool) -> str:
     if dry_run:
         changes = report.changes
         lines = [f"{change.action:9} {format_bytes(change.size):>10}  {printable(change.path)}" for change in changes]
-        return "\n".join([*lines, f"{report.job}: {len(changes)} paths would change {place}, from {source}. Nothing was changed."])
+        return "\n".join(
+            [*lines, f"{report.job}: {counted(len(changes), 'path')} would change {place}, from {source}. Nothing was changed."]
+        )
     return (
         f"{report.job}: restored {place} from {source}: {format_bytes(report.bytes_restored)} written, "
         f"{report.files_unchanged} unchanged, {report.files_deleted} deleted in {format_duration(report.duration)}; "
-        f"{report.checked} paths compared with what was stored."
+        f"{counted(report.checked, 'path')} compared with what was stored."
     )
 
 

@@ -13,12 +13,13 @@ from .errors import ConfigurationError
 from .files import read_text
 
 
-def read(path: Path = layout.MANIFEST) -> dict[str, Any]:
-    """The document.
+def read(path: Path | None = None) -> dict[str, Any]:
+    """The document in a file, or in this host's manifest.
 
     Raises:
         ConfigurationError: it is missing, unreadable or no JSON.
     """
+    path = path or layout.MANIFEST
     try:
         text = read_text(path)
     except OSError as error:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SEVERITY = (EXIT_COMPLETE, EXIT_PARTIAL, EXIT_BUSY, EXIT_USAGE, EXIT_FAILED)
 _LOOK = 0.005
+# TimeoutStopSec= of the units, and a little more.
+_STOPPING = 190.0
 _SYSTEMCTL = "/usr/bin/systemctl"
 _SILENT = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
 
@@ -92,6 +94,8 @@ def follow(unit: str, name: str, lock: str) -> int:
     try:
         with ProgressLine(name) as line:
             status = _show_until_end(starter, tail, unit, line)
+            if status:
+                _show_rest(tail, lock)
     except KeyboardInterrupt:
         log.warning(f"{name} goes on without you. Follow it with: journalctl -fu {unit}; end it with: systemctl stop {unit}")
         raise
@@ -155,6 +159,15 @@ def _show_until_end(starter: int, tail: _Tail, unit: str, line: ProgressLine) ->
             next_look = time.monotonic() + 1.0
             line.text(_status_text(unit))
         time.sleep(_LOOK)
+
+
+def _show_rest(tail: _Tail, lock: str) -> None:
+    """What a run that was stopped still says while it ends; systemctl does not wait for it."""
+    until = time.monotonic() + _STOPPING
+    while locks.holder(lock) is not None and time.monotonic() < until:
+        time.sleep(_LOOK)
+    sys.stderr.write(tail.read())
+    sys.stderr.flush()
 
 
 def _wait_for_release(lock: str) -> None:

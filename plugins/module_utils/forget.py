@@ -19,7 +19,7 @@ from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, ConfigurationError, HoldfastError
 from .manifest import Manifest, Repository, parse_retention
 from .privileges import USER
-from .quantities import format_duration
+from .quantities import counted, format_duration
 from .restic import Restic
 from .restic_errors import RepositoryLocked, ResticError
 from .restic_records import Forgotten, Lock, Snapshot
@@ -141,7 +141,7 @@ def _forget(manifest: Manifest, repository: Repository, report: Report) -> None:
         done = patience.with_lock(partial(restic.forget, manifest.retention(job, repository.name), host=manifest.host, tag=job.tag))
         report.removed[job.name] = list(done.removed)
         report.kept[job.name] = len(done.kept)
-        log.info(f"{repository.name}: {job.name}: {len(done.kept)} restic snapshots kept, {len(done.removed)} removed")
+        log.info(f"{repository.name}: {job.name}: {counted(len(done.kept), 'restic snapshot')} kept, {len(done.removed)} removed")
     _prove_removed(restic, manifest.host, [snapshot for removed in report.removed.values() for snapshot in removed])
     process.relay.check()
     systemd.status("prune")

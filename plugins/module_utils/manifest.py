@@ -490,7 +490,7 @@ class Manifest:
         return json.dumps(self.document(), indent=2, sort_keys=True) + "\n"
 
 
-def load(path: Path = layout.MANIFEST) -> Manifest:
+def load(path: Path | None = None) -> Manifest:
     """The manifest of this host.
 
     Raises:

@@ -27,6 +27,7 @@ from .restic_records import Change, Node, Snapshot
 IN_PLACE = "/"
 LATEST = "latest"
 _TIME_SLACK = 0.001
+Placed = tuple[Node, list[Path]]
 _TYPES = {
     "file": stat.S_ISREG, "dir": stat.S_ISDIR, "symlink": stat.S_ISLNK, "fifo": stat.S_ISFIFO, "socket": stat.S_ISSOCK,
     "dev": stat.S_ISBLK, "chardev": stat.S_ISCHR,
@@ -190,7 +191,10 @@ def run_alone(restic: Restic, source: Source, request: Request, on_progress: Cal
     )
     for ancestor in ancestors:
         ancestor.put_back()
-    checked = 0 if request.dry_run else compare(restic, snapshot, request, include)
+    placed = list(_placed(restic, snapshot, request, include))
+    if request.include and not placed and not done.files_restored:
+        raise RestoreRefused(f"include: {', '.join(request.include)} matches nothing in restic snapshot {snapshot.id[:8]}.")
+    checked = 0 if request.dry_run else compare(placed)
     return Report(
         job=source.job,
         repository=source.repository,
@@ -202,7 +206,7 @@ def run_alone(restic: Restic, source: Source, request: Request, on_progress: Cal
         bytes_restored=done.bytes_restored,
         checked=checked,
         duration=time.time() - began,
-        changes=planned(restic, snapshot, request, include, done.changes) if request.dry_run else (),
+        changes=planned(placed, done.changes) if request.dry_run else (),
     )
 
 
@@ -252,7 +256,7 @@ class _Ancestor:
             os.chmod(self.path, stat.S_IMODE(self.before.st_mode))
 
 
-def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> int:
+def compare(placed: Sequence[Placed]) -> int:
     """Compare type, owner, mode, size and time of everything restored with the snapshot; the bytes were read back by restic.
 
     restic passes over a refused chown or chmod without a word when it is not root, so its word is not enough.
@@ -265,7 +269,7 @@ def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Seque
     """
     differing = []
     checked = 0
-    for node, places in _placed(restic, snapshot, request, include):
+    for node, places in placed:
         differences = [differs(node, place) for place in places]
         checked += 1
         if all(differences):
@@ -276,7 +280,7 @@ def compare(restic: Restic, snapshot: Snapshot, request: Request, include: Seque
     return checked
 
 
-def _placed(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> Iterator[tuple[Node, list[Path]]]:
+def _placed(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str]) -> Iterator[Placed]:
     """Every node that a request means, with where it may stand on the disk.
 
     With a pattern of the user's, only what is there is given, since only restic knows what the pattern means.
@@ -290,11 +294,11 @@ def _placed(restic: Restic, snapshot: Snapshot, request: Request, include: Seque
             yield node, places
 
 
-def planned(restic: Restic, snapshot: Snapshot, request: Request, include: Sequence[str], told: Sequence[Change]) -> tuple[Change, ...]:
+def planned(placed: Sequence[Placed], told: Sequence[Change]) -> tuple[Change, ...]:
     """What a restore would change: restic's dry run compares bytes alone, and lists every directory and symlink."""
     by_restic = {change.path: change for change in told}
     changes = [change for change in told if change.action == "deleted"]
-    for node, places in _placed(restic, snapshot, request, include):
+    for node, places in placed:
         change = by_restic.get(node.path)
         if not any(os.path.lexists(place) for place in places):
             changes.append(Change("restored", node.path, node.size))

@@ -6,22 +6,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from . import layout, state, systemd
+from . import document, layout, manifest, state, systemd
 from .state import Expected, JobState
 
 
-def collect(host: str) -> dict[str, Any]:
-    """The document of ``holdfast status --json``; it touches no repository."""
+def collect() -> dict[str, Any]:
+    """The document of ``holdfast status --json``; it touches no repository.
+
+    Raises:
+        ConfigurationError: there is no sound manifest.
+    """
     now = time.time()
-    known = {job: state.read_job(job) for job in state.known_jobs()}
+    declared = document.read()
+    known = {job: state.read_job(job) for job in sorted(declared["jobs"])}
+    if any(found.expected is None for found in known.values()):
+        known = _with_expectations(known)
     runs = next_runs(known)
     jobs = []
     for job, found in known.items():
         if found.expected is not None:
             jobs += [_entry(job, repository, found, found.expected, runs.get(job), now) for repository in found.expected.repositories]
-    return {"host": host, "generated": now, "jobs": jobs}
+    return {"host": declared.get("host"), "generated": now, "jobs": jobs}
+
+
+def _with_expectations(known: Mapping[str, JobState]) -> dict[str, JobState]:
+    """What the manifest says of jobs whose state is lost: they are unprotected, not unknown."""
+    wanted = manifest.load()
+    return {job: replace(found, expected=found.expected or Expected.of(wanted, wanted.jobs[job])) for job, found in known.items()}
 
 
 def _entry(job: str, repository: str, known: JobState, expected: Expected, next_run: float | None, now: float) -> dict[str, Any]:
@@ -58,6 +72,6 @@ def next_runs(known: Mapping[str, JobState]) -> Mapping[str, float]:
     return {job: moments[calendar] for job, calendar in timed.items() if calendar in moments}
 
 
-def unprotected(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def unprotected(collected: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The entries of a status document whose last success is too old or missing."""
-    return [entry for entry in document["jobs"] if not entry["within_rpo"]]
+    return [entry for entry in collected["jobs"] if not entry["within_rpo"]]

@@ -45,13 +45,13 @@ status:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.holdfast.backup.plugins.module_utils import document, door, status
+from ansible_collections.holdfast.backup.plugins.module_utils import door, status
 
 
 def main() -> None:
     module = AnsibleModule({}, supports_check_mode=True)
     with door.failing(module):
-        module.exit_json(changed=False, status=status.collect(str(document.read().get("host"))))
+        module.exit_json(changed=False, status=status.collect())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("REPOSITORIES", "repositories"),
         ("RUNTIME", "run"),
         ("HOME", "home"),
+        ("MANIFEST", "manifest.json"),
     ):
         monkeypatch.setattr(layout, name, tmp_path / place)
     return tmp_path

@@ -50,7 +50,7 @@ def test_a_table_may_be_empty() -> None:
 def test_a_protected_job_is_one_line() -> None:
     lines = console.status_table(document(entry())).splitlines()
     assert re.split("  +", lines[1]) == ["a", "nas", "complete", "2 h ago", "2 d 2 h", "4.0 s", "4.2 MiB", "in 1 h"]
-    assert lines[-1] == "forge: all 1 protected"
+    assert lines[-1] == "forge: 1 of 1 protected"
 
 
 def test_the_unprotected_stand_first_and_are_counted() -> None:
