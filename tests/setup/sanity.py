@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,14 @@ subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", *packa
 """
 
 
+def shipped(name: str) -> bool:
+    """Whether a file goes into the artefact, by the plain names of galaxy.yml's build_ignore; the rest is for ruff and mypy."""
+    ignored = re.findall(r"^  - ([\w./-]+)$", (HERE / "galaxy.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    return name.startswith("tests/sanity/") or not any(name == entry or name.startswith(f"{entry}/") for entry in ignored)
+
+
 def copy_tree(copy: Path) -> None:
-    """Copy what git would commit, but for links to directories, which no released collection holds."""
+    """Copy what a released collection holds; no link to a directory is among it."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=HERE,
@@ -31,7 +38,7 @@ def copy_tree(copy: Path) -> None:
     )
     for name in filter(None, listed.stdout.split("\0")):
         source, target = HERE / name, copy / name
-        if source.is_file():
+        if source.is_file() and shipped(name):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
 
