@@ -18,11 +18,11 @@ help: ## Print the targets
 setup: ## Prepare what the other targets need
 	@python3 -m tests.setup python tools images
 
-demo: setup ## Protect two hosts that live in containers, break something, restore it
-	python demo/run.py
+demo: setup ## Protect a host that lives in a container, break something, restore it
+	python -m demo.run
 
 demo-clean: ## Remove what the demo left running
-	python demo/run.py --clean
+	python3 -m demo.run --clean
 
 test: lint unit sanity molecule ## Run every check, as continuous integration does
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 import testinfra
 import yaml
 from testinfra.host import Host
+
+from tests.integration.machine import Machine
 
 
 def _containers() -> list[str]:
@@ -18,6 +21,30 @@ def _containers() -> list[str]:
 
 
 @pytest.fixture(scope="session", params=_containers())
-def host(request: pytest.FixtureRequest) -> Host:
-    """A host of the scenario."""
-    return testinfra.get_host(f"podman://{request.param}")
+def container(request: pytest.FixtureRequest) -> str:
+    """The container that is a host of the scenario."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def host(container: str) -> Host:
+    """A host of the scenario, for testinfra's questions."""
+    return testinfra.get_host(f"podman://{container}")
+
+
+@pytest.fixture(scope="session")
+def machine(container: str) -> Iterator[Machine]:
+    """A host of the scenario, for all that is done to it."""
+    machine = Machine(container)
+    yield machine
+    machine.disconnect()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show beside a failure what the host's journal has of the test."""
+    report = yield
+    machine = item.funcargs.get("machine")
+    if report.failed and isinstance(machine, Machine):
+        report.sections.append((f"journal of {machine.name}", machine.journal(call.start, "--output=short-precise", "--lines=150")))
+    return report

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.setup.cache import ROOT
 from tests.setup.images import tag
 
 LABEL = "holdfast-test-host"
@@ -93,6 +94,12 @@ def _cgroup_volumes() -> list[str]:
     return [f"--volume={path}:{path}:rw" for path in controllers if path.is_dir()]
 
 
+def tools() -> list[str]:
+    """Return the volumes that put the tests' own programs at /opt/tools and /opt/rclone."""
+    rclone = (ROOT / "venv/bin/rclone").resolve()
+    return [f"{(ROOT / 'tools').resolve()}:/opt/tools:ro", f"{rclone}:/opt/rclone:ro"]
+
+
 def start(release: str, name: str, *, volumes: Sequence[str] = (), extra: Sequence[str] = ()) -> Host:
     """Start a host of a release (one of that name is replaced) and wait until it is up.
 
@@ -124,12 +131,13 @@ def main() -> int:
     verb = verbs.add_parser("start", help="start a host")
     verb.add_argument("release")
     verb.add_argument("name")
+    verb.add_argument("--tools", action="store_true", help="put the tests' own programs into /opt")
     verbs.add_parser("stop", help="remove a host").add_argument("name")
     verbs.add_parser("stop-all", help="remove every host")
     arguments = parser.parse_args()
     try:
         if arguments.verb == "start":
-            start(arguments.release, arguments.name)
+            start(arguments.release, arguments.name, volumes=tools() if arguments.tools else ())
         elif arguments.verb == "stop":
             stop(arguments.name)
         else:

@@ -26,7 +26,7 @@ _LAUNCHER = f"""\
 import sys
 
 # Without the site module the start takes a quarter less; this is all of it that is needed.
-sys.path[:0] = [{str(layout.PACKAGE.parent)!r}, {_DISTRIBUTION_PACKAGES!r}]
+sys.path += [{str(layout.PACKAGE.parent)!r}, {_DISTRIBUTION_PACKAGES!r}]
 from holdfast.cli import main
 
 sys.exit(main())
