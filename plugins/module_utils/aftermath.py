@@ -13,8 +13,6 @@ from . import forget, hooks, layout, locks, log, manifest, metrics, state, syste
 from .errors import EXIT_BUSY, HoldfastError
 from .state import FAILED, Expected, JobState, Outcome
 
-_HOOK_LIMIT = 600.0
-
 
 def unit_ended(job: str) -> None:
     """Take up what systemd knows of a unit that ended (systemd.exec(5), "Environment variables set by the service manager").
@@ -120,8 +118,8 @@ def _start_again(job: str, units: tuple[str, ...]) -> None:
 
 def _post_backup(job: str, run: str) -> None:
     try:
-        commands = manifest.load().job(job).post_backup
-        hooks.run("post_backup", commands, {"HOLDFAST_JOB": job, "HOLDFAST_RUN": run, "HOLDFAST_RESULT": FAILED}, _HOOK_LIMIT)
+        found = manifest.load()
+        hooks.run("post_backup", found.job(job).post_backup, hooks.environment(job, run, found.host, FAILED), found.settings.hook_timeout)
     except HoldfastError as error:
         log.error(f"{job}: {error}")
 

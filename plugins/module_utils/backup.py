@@ -101,7 +101,9 @@ class _Run:
         reachable = [name for name in job.repositories if self._reachable(name)]
         if not reachable:
             return
-        hooks.run("pre_backup", job.pre_backup, self._hook_environment(), self._manifest.settings.hook_timeout)
+        hooks.run(
+            "pre_backup", job.pre_backup, hooks.environment(job.name, self._name, self._manifest.host), self._manifest.settings.hook_timeout
+        )
         process.relay.check()
         probe.check_sources(job.paths)
         paths = [*job.paths, *(probe.existing(job.optional_paths) if job.optional_paths else [])]
@@ -120,9 +122,6 @@ class _Run:
             return False
         return True
 
-    def _hook_environment(self) -> dict[str, str]:
-        return {"HOLDFAST_JOB": self._job.name, "HOLDFAST_RUN": self._name, "HOLDFAST_HOST": self._manifest.host}
-
     def _stop_units(self) -> None:
         self._units_down = systemd.active_units(self._job.stop_units)
         if self._units_down:
@@ -139,8 +138,8 @@ class _Run:
         if not self._job.post_backup:
             return
         self._note_running(post_backup_begun=True)
-        environment = {**self._hook_environment(), "HOLDFAST_RESULT": self._result()}
-        hooks.run("post_backup", self._job.post_backup, environment, self._manifest.settings.hook_timeout, shielded=True)
+        variables = hooks.environment(self._job.name, self._name, self._manifest.host, self._result())
+        hooks.run("post_backup", self._job.post_backup, variables, self._manifest.settings.hook_timeout, shielded=True)
 
     def _one_repository(self, name: str, paths: list[str]) -> Outcome:
         began = time.time()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 _SEVERITY = (EXIT_COMPLETE, EXIT_PARTIAL, EXIT_BUSY, EXIT_USAGE, EXIT_FAILED)
+_ATTEMPTS = 20
+# Seconds: a start that took longer was a run, even if its run log could not be written.
+_MERGED = 0.5
 _LOOK = 0.005
 # TimeoutStopSec= of the units, and a little more.
 _STOPPING = 190.0
@@ -85,12 +88,31 @@ def _follow_all(
 
 
 def follow(unit: str, name: str, lock: str) -> int:
-    """Start a unit, show what it says and how far it is until it ends, and give its main process's exit status."""
-    run_log = layout.run_log(lock)
-    run_log.unlink(missing_ok=True)
+    """Start a unit, show what it says and how far it is until it ends, and give its main process's exit status.
+
+    While systemd still tears down an earlier run, a start is merged into that run's and nothing new begins: then start again.
+    """
     began = time.time()
+    for _attempt in range(_ATTEMPTS):
+        tail = _Tail(layout.run_log(lock))
+        started = time.monotonic()
+        status = _start_and_show(unit, name, lock, tail)
+        if status != 0 or tail.seen or time.monotonic() - started > _MERGED:
+            break
+    if not status:
+        _wait_for_release(lock)
+        return EXIT_COMPLETE
+    if not tail.seen:
+        _show_journal(unit, began)
+    from . import systemd
+
+    found = systemd.exit_status(unit)
+    return found if found in _SEVERITY else EXIT_FAILED
+
+
+def _start_and_show(unit: str, name: str, lock: str, tail: _Tail) -> int | None:
+    """The exit status of systemctl, or None where the run settled before the unit was torn down."""
     starter = os.posix_spawn(_SYSTEMCTL, ["systemctl", "--quiet", "start", unit], base_environment(), file_actions=_SILENT)
-    tail = _Tail(run_log)
     try:
         with ProgressLine(name) as line:
             status = _show_until_end(starter, tail, unit, line)
@@ -101,23 +123,14 @@ def follow(unit: str, name: str, lock: str) -> int:
         raise
     finally:
         tail.close()
-    if status is None:
-        _wait_for_release(lock)
-        return EXIT_COMPLETE
-    if status == 0:
-        return EXIT_COMPLETE
-    if not tail.seen:
-        _show_journal(unit, began)
-    from . import systemd
-
-    found = systemd.exit_status(unit)
-    return found if found in _SEVERITY else EXIT_FAILED
+    return status
 
 
 class _Tail:
-    """Reads a run log from when it appears."""
+    """Reads the run log of the next run from when it appears."""
 
     def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
         self._path = path
         self._handle: int | None = None
         self.seen = False

@@ -21,13 +21,19 @@ def argv(command: Command) -> list[str]:
     return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
 
 
-def run(phase: str, commands: Sequence[Command], environment: Mapping[str, str], limit: float, *, shielded: bool = False) -> None:
+def environment(job: str, run_id: str, host: str, result: str | None = None) -> dict[str, str]:
+    """The variables that a command of a job gets; the result only after the backup."""
+    found = {"HOLDFAST_JOB": job, "HOLDFAST_RUN": run_id, "HOLDFAST_HOST": host}
+    return found if result is None else {**found, "HOLDFAST_RESULT": result}
+
+
+def run(phase: str, commands: Sequence[Command], variables: Mapping[str, str], limit: float, *, shielded: bool = False) -> None:
     """Run commands one after the other; the first failure ends it.
 
     Args:
         phase: ``pre_backup`` or ``post_backup``, for messages.
         commands: as declared.
-        environment: variables for them.
+        variables: the environment that they get beside the usual.
         limit: seconds for each.
         shielded: let them finish when a signal comes.
 
@@ -42,7 +48,7 @@ def run(phase: str, commands: Sequence[Command], environment: Mapping[str, str],
                 argv(command),
                 doing=f"{name} (holdfast_settings.hook_timeout)",
                 limit=limit,
-                environment=environment,
+                environment=variables,
                 on_stdout=partial(_tell, name),
                 on_stderr=partial(_tell, name),
                 shielded=shielded,
@@ -52,7 +58,8 @@ def run(phase: str, commands: Sequence[Command], environment: Mapping[str, str],
         if not shielded:
             process.relay.check()
         if completed.status != 0:
-            raise HookFailed(f"{name} failed with {process.describe_status(completed.status)}: {completed.complaint}")
+            said = f": {completed.complaint}" if completed.stderr.strip() or completed.stdout.strip() else ""
+            raise HookFailed(f"{name} failed with {process.describe_status(completed.status)}{said}")
 
 
 def _tell(name: str, line: str) -> None:

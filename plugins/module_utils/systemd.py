@@ -11,6 +11,7 @@ from . import layout, process
 from .errors import HoldfastError
 
 _LIMIT = 90.0
+_ATTEMPTS = 20
 
 
 class SystemdError(HoldfastError):
@@ -77,9 +78,22 @@ def restart(units: Sequence[str]) -> None:
 
 
 def run_to_end(unit: str) -> int:
-    """Start a unit that runs a program to its end, wait for it, and give the program's exit status; 1 where a signal ended it."""
-    completed = process.run(["systemctl", "start", unit], doing=f"running {unit}", limit=7 * 86400.0)
-    return 0 if completed.status == 0 else exit_status(unit)
+    """Start a unit that runs a program to its end, wait for it, and give the program's exit status; 1 where a signal ended it.
+
+    A start that is merged into an earlier run's, which systemd still tears down, begins nothing: then start again.
+    """
+    before = _invocation(unit)
+    for _attempt in range(_ATTEMPTS):
+        completed = process.run(["systemctl", "start", unit], doing=f"running {unit}", limit=7 * 86400.0)
+        if completed.status != 0:
+            return exit_status(unit)
+        if _invocation(unit) != before:
+            return 0
+    raise SystemdError(f"{unit}: could not be started anew. See: systemctl status {unit}")
+
+
+def _invocation(unit: str) -> str:
+    return properties([unit], ["InvocationID"])[0].get("InvocationID", "")
 
 
 def exit_status(unit: str) -> int:

@@ -16,9 +16,11 @@ HEADER = "# Written by holdfast.backup; site.yml writes it anew.\n"
 _ENGINE_CAPABILITIES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID"
 _UPKEEP_CAPABILITIES = "CAP_CHOWN CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID"
 
+_HOMES = ("/home", "/root", "/run/user")
 RUNTIME_DIRECTORY = "RuntimeDirectory=holdfast\nRuntimeDirectoryPreserve=yes\n"
 SANDBOX = f"""\
 ProtectSystem=strict
+ProtectHome=read-only
 ReadWritePaths=-{layout.DATA} -{layout.CACHE} -{layout.RUNTIME}
 NoNewPrivileges=yes
 PrivateDevices=yes
@@ -104,7 +106,7 @@ def _backup_template(manifest: Manifest) -> str:
 
 
 def _forget_template(manifest: Manifest) -> str:
-    more = f"ReadWritePaths={quoted(manifest.textfile_directory)}\nPrivateTmp=yes\nProtectHome=read-only\n"
+    more = f"ReadWritePaths={quoted(manifest.textfile_directory)}\nPrivateTmp=yes\n"
     return _runner("Forget and prune in %i", "run-forget", "forget-ended", _UPKEEP_CAPABILITIES, more)
 
 
@@ -155,6 +157,8 @@ def job_drop_in(manifest: Manifest, job: Job) -> str:
     local = [manifest.repositories[name].url for name in job.repositories if manifest.repositories[name].type == "local"]
     mounts = " ".join(mounts_above([*job.paths, *local]))
     resources = job.resources
+    # ReadWritePaths= does not win over ProtectHome=read-only for the very same directory.
+    home = "ProtectHome=no\n" if any(path == "/" or path.startswith(_HOMES) for path in job.paths) else ""
     return HEADER + (
         "[Unit]\n"
         f"Wants={mounts}\n"
@@ -163,6 +167,7 @@ def job_drop_in(manifest: Manifest, job: Job) -> str:
         "[Service]\n"
         f"MemoryMax={resources.memory}\n"
         f"MemoryLow={resources.memory_reservation}\n"
+        f"{home}"
         f"CPUQuota={resources.cpus:.0%}\n"
         f"ReadWritePaths={' '.join(quoted(path) for path in dict.fromkeys([*job.paths, *local]))}\n"
     )
