@@ -6,7 +6,8 @@ SCENARIO := default
 
 export PATH := $(VENV)/bin:$(CACHE)/tools/bin:$(PATH)
 export LC_ALL := C.UTF-8
-export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections:$(CACHE)/collections
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
+export ANSIBLE_CONNECTION_PLUGINS := $(CURDIR)/tests/connection
 export MOLECULE_COMMAND_BORDERS := false
 
 .PHONY: help setup demo demo-clean test lint unit sanity molecule bench clean

@@ -50,7 +50,7 @@ def inventory(services: int) -> dict[str, Any]:
                 "bench": {
                     "ansible_host": NAME,
                     "ansible_user": "root",
-                    "ansible_connection": "containers.podman.podman",
+                    "ansible_connection": "test_host",
                     "ansible_python_interpreter": "/usr/bin/python3",
                 }
             },

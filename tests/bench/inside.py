@@ -61,6 +61,11 @@ def compare(rounds: int, changing: bool) -> dict[str, float]:
     return {"restic": statistics.median(by_hand), "holdfast": statistics.median(engine)}
 
 
+def value_of(status: str, name: str) -> int:
+    """A number in /proc/PID/status (proc(5))."""
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:")), 0)
+
+
 class MemoryWatch(threading.Thread):
     """The peak resident memory of every process of ours while a backup runs, restic apart."""
 
@@ -85,9 +90,9 @@ class MemoryWatch(threading.Thread):
             return
         if command[0] == b"restic" and b"backup" in command:
             self.restics.add(int(path.name))
-        if any(word.endswith(b"bin/holdfast") for word in command[:3]):
-            peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
-            self.peaks[int(path.name)] = max(peak, self.peaks.get(int(path.name), 0))
+        # A child of ours that is about to become another program still looks like its parent, and shares its memory.
+        if b"/usr/local/bin/holdfast" in command and value_of(status, "PPid") not in self.peaks:
+            self.peaks[int(path.name)] = max(value_of(status, "VmHWM"), self.peaks.get(int(path.name), 0))
 
 
 def memory() -> dict[str, float]:

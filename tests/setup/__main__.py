@@ -10,18 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.setup import cache, debian, images, python
 
 
-def _python() -> None:
-    python.venv()
-    python.collections()
-
-
 def _prune() -> None:
     cache.prune()
     images.prune()
 
 
 WORK: dict[str, list[Callable[[], object]]] = {
-    "python": [_python],
+    "python": [python.venv],
     "tools": [debian.tools],
     "images": [lambda: images.image("trixie"), lambda: images.image("bookworm")],
     "prune": [_prune],

@@ -1,23 +1,16 @@
-"""The Python environment of the tests, and the Ansible collections that only they use."""
+"""The Python environment of the tests."""
 
 from __future__ import annotations
 
 import importlib.util
 import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 from tests.setup import debian
-from tests.setup.cache import BUILDS, ROOT, piece, run
+from tests.setup.cache import piece, run
 
 HERE = Path(__file__).resolve().parent.parent
-VENV = ROOT / "venv"
-
-# PyPI's `ansible` bundles the collections of Galaxy; only these folders of it are unpacked.
-ANSIBLE = "ansible==12.3.0"
-COLLECTIONS = ("containers/podman",)
 
 
 def interpreter() -> str:
@@ -41,17 +34,3 @@ def venv() -> Path:
     requirements, constraints = HERE / "requirements.txt", HERE / "constraints.txt"
     version = run([python, "-c", "import sys; print(sys.version, sys.prefix)"])
     return piece("venv", [version, requirements.read_bytes(), constraints.read_bytes()], build)
-
-
-def collections() -> Path:
-    """Unpack the collections that tests use."""
-
-    def build(directory: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=BUILDS) as download:
-            run([str(VENV / "bin/pip"), "download", "--no-deps", "--only-binary=:all:", "--dest", download, ANSIBLE])
-            (wheel,) = Path(download).iterdir()
-            with zipfile.ZipFile(wheel) as archive:
-                wanted = tuple(f"ansible_collections/{collection}/" for collection in COLLECTIONS)
-                archive.extractall(directory, [name for name in archive.namelist() if name.startswith(wanted)])
-
-    return piece("collections", [ANSIBLE, *COLLECTIONS], build)
