@@ -44,7 +44,7 @@ def machine(container: str) -> Iterator[Machine]:
 def pytest_runtest_makereport(item: pytest.Function, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show beside a failure what the host's journal has of the test."""
     report = yield
-    machine = item.funcargs.get("machine")
-    if report.failed and isinstance(machine, Machine):
-        report.sections.append((f"journal of {machine.name}", machine.journal(call.start, "--output=short-precise", "--lines=150")))
+    for machine in item.funcargs.values() if report.failed else ():
+        if isinstance(machine, Machine):
+            report.sections.append((f"journal of {machine.name}", machine.journal(call.start, "--output=short-precise", "--lines=150")))
     return report
