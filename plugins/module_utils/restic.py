@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -272,8 +272,8 @@ class Restic:
         )  # fmt: skip
         groups = json.loads(completed.stdout) if completed.stdout.strip() else []
         return Forgotten(
-            kept=tuple(Snapshot.parse(entry) for group in groups for entry in group.get("keep") or []),
-            removed=tuple(Snapshot.parse(entry) for group in groups for entry in group.get("remove") or []),
+            kept=_by_age(entry for group in groups for entry in group.get("keep") or []),
+            removed=_by_age(entry for group in groups for entry in group.get("remove") or []),
         )
 
     def prune(self, retry_lock: int = 0, on_line: Callable[[str], None] | None = None) -> None:
@@ -410,6 +410,11 @@ class Restic:
             doing=f"listing a snapshot of {self._access.url}", limit=3600.0, on_stdout=hear,
         )  # fmt: skip
         return iter(found)
+
+
+def _by_age(entries: Iterable[Mapping[str, Any]]) -> tuple[Snapshot, ...]:
+    """Snapshots out of restic's JSON, oldest first."""
+    return tuple(sorted((Snapshot.parse(entry) for entry in entries), key=lambda found: found.time))
 
 
 _MEANING = {

@@ -82,7 +82,7 @@ def test_run_that_a_reset_or_reboot_cuts_off_is_a_failure(spare: Machine, done: 
         wait_for(lambda: spare.show("holdfast-cleanup.service", "ExecMainExitTimestamp"), "the clean-up at boot")
         return 1, ""
 
-    expect(spare, spare.attempt("service-slow", run), "failed", says="reset or shut down" if crash else "")
+    expect(spare, spare.attempt("service-slow", run), "failed", says="never ended" if crash else "")
     assert spare.state("service-other") == untouched
     assert spare.show("writer.service", "ActiveState") == "active"
     assert spare.read("/var/lib/told").splitlines() == ["complete", "failed"]

@@ -66,7 +66,7 @@ def test_status_playbook_fails_when_a_job_is_unprotected(machine: Machine) -> No
     assert "1 jobs are unprotected: service-wiki" in played.message
 
 
-def test_status_playbook_fails_when_a_host_does_not_answer() -> None:
+def test_status_playbook_fails_when_a_host_does_not_answer(container: str) -> None:
     played = play("status", "all", variables={"holdfast_target": "spare"})
     assert played.status != 0
     assert "1 hosts did not answer: spare" in played.message
