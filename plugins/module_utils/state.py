@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -254,8 +253,3 @@ def write_repository(repository: str, state: RepositoryState) -> None:
     """Remember what is known of a repository."""
     layout.REPOSITORIES.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_json(repository_path(repository), asdict(state))
-
-
-def pid_alive(pid: int) -> bool:
-    """Whether a process of this number exists."""
-    return os.path.exists(f"/proc/{pid}")
