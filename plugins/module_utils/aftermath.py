@@ -7,9 +7,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import replace
 
-from . import forget, hooks, layout, locks, log, manifest, metrics, state, systemd
+from . import forget, hooks, locks, log, manifest, metrics, names, state, systemd
 from .errors import EXIT_BUSY, HoldfastError
 from .state import FAILED, Expected, JobState, Outcome
 
@@ -48,7 +47,7 @@ def start_failed(job: str) -> None:
         return
     if invocation != state.settled_invocation(job):
         known = settle(job, known, f"the unit could not run: result {result} {status}".rstrip(), exit_number(status), invocation)
-    state.write_job(job, replace(known, last_failed_invocation=invocation))
+    state.write_job(job, known._replace(last_failed_invocation=invocation))
 
 
 def forget_ended(repository: str) -> None:
@@ -87,7 +86,7 @@ def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: s
         _start_again(job, running.stopped_units)
     if running and not running.post_backup_begun:
         _post_backup(job, running.run)
-    ended = replace(known, outcomes=merged, running=None)
+    ended = known._replace(outcomes=merged, running=None)
     try:
         state.write_job(job, ended)
         state.append_history(job, state.history_entry(running.run if running else "", began, FAILED, outcomes))
@@ -103,7 +102,7 @@ def _with_expectation(job: str, known: JobState) -> JobState:
     """What the manifest says now, or what it said before where it is broken."""
     try:
         found = manifest.load()
-        return replace(known, expected=Expected.of(found, found.job(job)))
+        return known._replace(expected=Expected.of(found, found.job(job)))
     except HoldfastError as error:
         log.error(f"{job}: {error}")
         return known
@@ -133,7 +132,7 @@ def cleanup() -> list[str]:
     settled = []
     for job in state.known_jobs():
         known = state.read_job(job)
-        if known.running is None or locks.holder(layout.job_lock(job)) is not None:
+        if known.running is None or locks.holder(names.job_lock(job)) is not None:
             continue
         same_boot = known.running.boot == boot
         reason = f"run {known.running.run} never ended" + ("" if same_boot else ": the machine was reset or shut down")

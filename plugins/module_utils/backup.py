@@ -7,10 +7,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
-from . import hooks, layout, locks, log, metrics, probe, process, state, systemd
+from . import hooks, locks, log, metrics, names, probe, process, state, systemd
 from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, HoldfastError
 from .manifest import Job, Manifest
@@ -23,8 +22,7 @@ _SHOWN_UNREADABLE = 20
 EXIT_STATUS = {COMPLETE: EXIT_COMPLETE, PARTIAL: EXIT_PARTIAL, FAILED: EXIT_FAILED}
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """How a run ended: its worst result, and each repository's own."""
 
     job: str
@@ -50,7 +48,7 @@ def run(manifest: Manifest, job: Job) -> Report:
         BusyError: another run of the job is under way; nothing was touched.
     """
     name = new_run_id()
-    with locks.held(layout.job_lock(job.name), f"backup run {name} of {job.name}"), log.followed(layout.run_log(layout.job_lock(job.name))):
+    with locks.held(names.job_lock(job.name), f"backup run {name} of {job.name}"), log.followed(names.run_log(names.job_lock(job.name))):
         return _Run(manifest, job, name).execute()
 
 
@@ -69,7 +67,7 @@ class _Run:
         job = self._job
         log.info(f"{job.name}: run {self._name} begins: {', '.join(job.paths)} to {', '.join(job.repositories)}")
         running = Running(self._name, self._invocation, os.getpid(), state.boot_id(), self._began)
-        self._state = replace(state.read_job(job.name), expected=Expected.of(self._manifest, job), running=running)
+        self._state = state.read_job(job.name)._replace(expected=Expected.of(self._manifest, job), running=running)
         self._keep_state()
         metrics.preload()
         self._guarded(self._body, settled_too=False)
@@ -94,7 +92,7 @@ class _Run:
             if known and (known.result == FAILED or not settled_too):
                 continue
             base = known or Outcome(FAILED, exit_code, now, duration=now - self._began)
-            self._outcomes[repository] = replace(base, result=FAILED, exit_code=failed_code(exit_code), last_success=None, error=message)
+            self._outcomes[repository] = base._replace(result=FAILED, exit_code=failed_code(exit_code), last_success=None, error=message)
 
     def _body(self) -> None:
         job = self._job
@@ -203,11 +201,11 @@ class _Run:
         return state.with_kept_success(self._state, self._outcomes)
 
     def _keep_state(self) -> None:
-        self._remember(lambda: state.write_job(self._job.name, replace(self._state, outcomes=self._merged())))
+        self._remember(lambda: state.write_job(self._job.name, self._state._replace(outcomes=self._merged())))
 
     def _note_running(self, **changes: Any) -> None:
         if self._state.running:
-            self._state = replace(self._state, running=replace(self._state.running, **changes))
+            self._state = self._state._replace(running=self._state.running._replace(**changes))
             self._keep_state()
 
     def _remember(self, act: Callable[[], None]) -> None:
@@ -218,7 +216,7 @@ class _Run:
             log.warning(f"{self._job.name}: state could not be kept: {error}")
 
     def _finish(self) -> Report:
-        self._state = replace(self._state, outcomes=self._merged(), running=None)
+        self._state = self._state._replace(outcomes=self._merged(), running=None)
         outcomes = {name: self._state.outcomes[name] for name in self._job.repositories}
         report = Report(self._job.name, self._name, self._result(), outcomes)
         self._keep_state()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 
+from . import names
 from .errors import EXIT_COMPLETE, EXIT_FAILED, HoldfastError
 from .terminal import say
 
@@ -22,21 +23,25 @@ _EPILOG = "Exit status: 0 complete, 1 failed, 2 usage or configuration, 3 partia
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what a command line says, and give the exit status.
 
-    Units call the internal verbs for every run, so these wait for no parser, and every verb imports only what it needs.
+    Every run goes through the internal verbs and most through a plain ``backup JOB``, so these wait for no parser; every verb imports only
+    what it needs.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
         if len(words) == 2 and words[0] in INTERNAL and not words[1].startswith("-"):
             return INTERNAL[words[0]](words[1])
+        if len(words) > 1 and words[0] == "backup" and "_ARGCOMPLETE" not in os.environ and not any(word[:1] == "-" for word in words):
+            _require_root()
+            return _back_up(words[1:], False, False)
         parser = make_parser()
         if "_ARGCOMPLETE" in os.environ:
             import argcomplete
 
             argcomplete.autocomplete(parser)
         options = parser.parse_args(words)
-        if options.act is not _status and os.geteuid() != 0:
-            raise _usage("This reads secrets or starts units: run it as root, with sudo.")
+        if options.act is not _status:
+            _require_root()
         return int(options.act(options))
     except HoldfastError as error:
         _complain(error, as_json)
@@ -46,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILED
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise _usage("This reads secrets or starts units: run it as root, with sudo.")
 
 
 def _complain(error: HoldfastError, as_json: bool) -> None:
@@ -67,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     import argparse
 
     parser = argparse.ArgumentParser(prog="holdfast", description="Back up, check and restore what this host protects.", epilog=_EPILOG)
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(prog=parser.prog, metavar="VERB", required=True)
     _add_backup(verbs)
     _add_status(verbs)
     _add_snapshots(verbs)
@@ -173,13 +183,20 @@ def _add_forget(verbs: Any) -> None:
 
 
 def _backup(options: argparse.Namespace) -> int:
-    from . import document, follow
+    return _back_up(options.job, options.all, options.json)
 
-    found = document.read()
-    if options.all == bool(options.job):
-        raise _usage("Name the jobs to back up, or say --all." if not options.all else "Name jobs or say --all, not both.")
-    jobs = [document.job_name(found, name) for name in (options.job or found["jobs"])]
-    return follow.backup(jobs, options.json)
+
+def _back_up(jobs: Sequence[str], every: bool, as_json: bool) -> int:
+    from . import follow
+
+    if every == bool(jobs):
+        raise _usage("Name the jobs to back up, or say --all." if not every else "Name jobs or say --all, not both.")
+    if every or not all(os.path.exists(f"{names.UNITS}/{names.job_drop_in(job)}") for job in jobs):
+        from . import document
+
+        found = document.read()
+        jobs = [document.job_name(found, name) for name in (jobs or found["jobs"])]
+    return follow.backup(jobs, as_json)
 
 
 def _usage(text: str) -> HoldfastError:
@@ -200,24 +217,23 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _snapshots(options: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from . import console, manifest
     from .access import restic_for
+    from .records import plain
 
     found = manifest.load()
     jobs = [found.job(options.job)] if options.job else list(found.jobs.values())
-    names = [options.repository] if options.repository else list(dict.fromkeys(name for job in jobs for name in job.repositories))
+    repositories = [options.repository] if options.repository else list(dict.fromkeys(name for job in jobs for name in job.repositories))
     tags = {job.tag: job for job in jobs}
     rows = []
-    for name in names:
+    for name in repositories:
         listed = restic_for(found.repository(name), found.settings).snapshots(
             host=found.host, tag=jobs[0].tag if options.job else None, lock=False
         )
         for snapshot in listed:
             job = next((tags[tag] for tag in snapshot.tags if tag in tags), None)
             if job is not None:
-                rows.append({"job": job.name, "repository": name, **asdict(snapshot)})
+                rows.append({"job": job.name, "repository": name, **plain(snapshot)})
     if options.json:
         _print_json({"host": found.host, "snapshots": rows})
     else:
@@ -226,10 +242,9 @@ def _snapshots(options: argparse.Namespace) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from . import console, manifest, process, progress, restore, terminal
     from .quantities import parse_time
+    from .records import plain
 
     try:
         at = parse_time(options.at) if options.at else None
@@ -251,16 +266,15 @@ def _restore(options: argparse.Namespace) -> int:
         repository = restore.choose_repository(found, job, options.repository)
         report = restore.run(found, job, repository, request, lambda done: line.text(progress.progress_text(done)))
     if options.json:
-        _print_json(asdict(report))
+        _print_json(plain(report))
     else:
         say(console.restore_text(report, options.dry_run))
     return EXIT_COMPLETE
 
 
 def _forget(options: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from . import console, follow, forget, manifest
+    from .records import plain
 
     found = manifest.load()
     repositories = [found.repository(options.repo)] if options.repo else list(found.repositories.values())
@@ -268,7 +282,7 @@ def _forget(options: argparse.Namespace) -> int:
         return follow.forget([repository.name for repository in repositories], options.json)
     reports = [forget.preview(found, repository) for repository in repositories]
     if options.json:
-        _print_json([asdict(report) for report in reports])
+        _print_json(plain(reports))
     else:
         say(console.forget_text(reports))
     return EXIT_COMPLETE

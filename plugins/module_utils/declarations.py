@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Callable
 
-from . import layout
+from . import layout, names
 from .errors import ConfigurationError
 from .manifest import KNOWN_JOB_KEYS, Job, Manifest, ProtectionClass, Repository, Settings
 from .reader import Reader, check_mapping, check_name, suggestion, wrong
@@ -253,7 +253,7 @@ class _Planner:
                 continue
             origins[service] = origin
             if declared.pop("enable"):
-                found[service] = (f"{layout.SERVICE_PREFIX}{service}", origin, declared)
+                found[service] = (f"{names.SERVICE_PREFIX}{service}", origin, declared)
         return [*found.values(), *self._declared_jobs()]
 
     def _services(self) -> Iterable[tuple[str, str, object]]:

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import layout, metrics, state, systemd, units
+from . import layout, metrics, names, state, systemd, units
 from .errors import ConfigurationError
 from .files import read_text, remove, write_atomically
 from .manifest import Manifest
@@ -72,7 +72,8 @@ class _Converger:
         self._changes = Changes()
 
     def converge(self) -> Changes:
-        wanted = {layout.UNITS / name: text for name, text in {**units.shared(self._manifest), **units.instances(self._manifest)}.items()}
+        texts = {**units.shared(self._manifest), **units.instances(self._manifest)}
+        wanted = {Path(names.UNITS, name): text for name, text in texts.items()}
         wanted[layout.MANIFEST] = self._manifest.text()
         timers = sorted(path.name for path in wanted if path.name.endswith(".timer"))
         gone = self._gone(wanted)
@@ -80,7 +81,7 @@ class _Converger:
         self._turn_off([path.name for path in gone if path.name.endswith(".timer")], timers)
         self._remove(gone)
         self._write(wanted)
-        if any(path.startswith(str(layout.UNITS)) for path in (*self._changes.written, *self._changes.removed)) and not self._check:
+        if any(path.startswith(names.UNITS) for path in (*self._changes.written, *self._changes.removed)) and not self._check:
             systemd.daemon_reload()
         self._turn_on(timers)
         self._expectations()
@@ -89,7 +90,7 @@ class _Converger:
     def _gone(self, wanted: dict[Path, str]) -> list[Path]:
         """Our unit files and drop-in directories that no job or repository needs any more."""
         needed = {*wanted, *(path.parent for path in wanted)}
-        return sorted(path for pattern in _OURS for path in layout.UNITS.glob(pattern) if path not in needed)
+        return sorted(path for pattern in _OURS for path in Path(names.UNITS).glob(pattern) if path not in needed)
 
     def _compare(self, wanted: dict[Path, str]) -> None:
         for path, text in wanted.items():
@@ -122,7 +123,7 @@ class _Converger:
                 remove(path)
         if not self._check:
             for job in old_jobs:
-                state.write_job(job, replace(state.read_job(job), expected=None))
+                state.write_job(job, state.read_job(job)._replace(expected=None))
 
     def _turn_on(self, timers: list[str]) -> None:
         if not self._manifest.enable:
@@ -136,16 +137,16 @@ class _Converger:
         if not self._check:
             systemd.enable_now(self._changes.enabled)
             systemd.restart(self._changes.restarted)
-        if not systemd.is_enabled(layout.CLEANUP_UNIT, "multi-user.target"):
-            self._changes.enabled.append(layout.CLEANUP_UNIT)
+        if not systemd.is_enabled(names.CLEANUP_UNIT, "multi-user.target"):
+            self._changes.enabled.append(names.CLEANUP_UNIT)
             if not self._check:
-                systemd.enable([layout.CLEANUP_UNIT])
+                systemd.enable([names.CLEANUP_UNIT])
 
     def _expectations(self) -> None:
         """Tell state and metrics of every job that should exist, also before its first run."""
         for job in self._manifest.jobs.values():
             known = state.read_job(job.name)
-            expected = replace(known, expected=Expected.of(self._manifest, job))
+            expected = known._replace(expected=Expected.of(self._manifest, job))
             path = layout.job_metrics(Path(self._manifest.textfile_directory), job.name)
             if known == expected and path.exists():
                 continue

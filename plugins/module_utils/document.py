@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from . import layout
+from . import layout, names
 from .errors import ConfigurationError
 from .files import read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def read(path: Path | None = None) -> dict[str, Any]:
@@ -42,8 +45,8 @@ def job_name(document: dict[str, Any], name: str) -> str:
         ConfigurationError: there is none; the error lists what there is.
     """
     jobs = document["jobs"]
-    if name not in jobs and f"{layout.SERVICE_PREFIX}{name}" in jobs:
-        return f"{layout.SERVICE_PREFIX}{name}"
+    if name not in jobs and f"{names.SERVICE_PREFIX}{name}" in jobs:
+        return f"{names.SERVICE_PREFIX}{name}"
     return _known("job", name, jobs, document)
 
 
@@ -56,9 +59,9 @@ def repository_name(document: dict[str, Any], name: str) -> str:
     return _known("repository", name, document["repositories"], document)
 
 
-def _known(kind: str, name: str, names: dict[str, Any], document: dict[str, Any]) -> str:
-    if name in names:
+def _known(kind: str, name: str, known: dict[str, Any], document: dict[str, Any]) -> str:
+    if name in known:
         return name
     from .reader import choose
 
-    return choose(kind, name, names, f"{kind} on {document.get('host')}")
+    return choose(kind, name, known, f"{kind} on {document.get('host')}")

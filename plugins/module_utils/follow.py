@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
+from contextlib import suppress
 
-from . import layout, locks, log
+from . import locks, log, names
 from .environment import base_environment
 from .errors import EXIT_BUSY, EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, EXIT_USAGE
 from .terminal import ProgressLine, say
@@ -17,7 +17,6 @@ from .terminal import ProgressLine, say
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from typing import Any, Callable
 
 _SEVERITY = (EXIT_COMPLETE, EXIT_PARTIAL, EXIT_BUSY, EXIT_USAGE, EXIT_FAILED)
@@ -33,33 +32,30 @@ _SILENT = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descr
 
 def backup(jobs: Sequence[str], as_json: bool) -> int:
     """Run jobs one after the other and give the worst exit status."""
-    return _follow_all(jobs, layout.backup_unit, layout.job_lock, job_result, as_json)
+    return _follow_all(jobs, names.backup_unit, names.job_lock, job_result, as_json)
 
 
 def forget(repositories: Sequence[str], as_json: bool) -> int:
     """Thin and prune repositories one after the other and give the worst exit status."""
-    return _follow_all(repositories, layout.forget_unit, layout.forget_lock, _forget_result, as_json)
+    return _follow_all(repositories, names.forget_unit, names.forget_lock, _forget_result, as_json)
 
 
 def job_result(job: str) -> dict[str, Any]:
     """How a job's last run ended in each repository."""
-    from dataclasses import asdict
-
     from . import state
+    from .records import plain
 
     known = state.read_job(job)
     names = known.expected.repositories if known.expected else ()
     outcomes = {name: known.outcomes[name] for name in names if name in known.outcomes}
     result = state.worst([outcome.result for outcome in outcomes.values()])
-    return {"job": job, "result": result, "repositories": {name: asdict(outcome) for name, outcome in outcomes.items()}}
+    return {"job": job, "result": result, "repositories": plain(outcomes)}
 
 
 def _forget_result(repository: str) -> dict[str, Any]:
-    from dataclasses import asdict
-
     from . import state
 
-    known = asdict(state.read_repository(repository))
+    known = state.read_repository(repository)._asdict()
     return {"repository": repository, **{key: value for key, value in known.items() if key.startswith("forget_")}}
 
 
@@ -83,6 +79,8 @@ def _follow_all(
         if as_json:
             results.append({**result_of(name), "exit_status": status})
     if as_json:
+        import json
+
         say(json.dumps(results))
     return worst
 
@@ -94,7 +92,7 @@ def follow(unit: str, name: str, lock: str) -> int:
     """
     began = time.time()
     for _attempt in range(_ATTEMPTS):
-        tail = _Tail(layout.run_log(lock))
+        tail = _Tail(names.run_log(lock))
         started = time.monotonic()
         status = _start_and_show(unit, name, lock, tail)
         if status != 0 or tail.seen or time.monotonic() - started > _MERGED:
@@ -129,8 +127,9 @@ def _start_and_show(unit: str, name: str, lock: str, tail: _Tail) -> int | None:
 class _Tail:
     """Reads the run log of the next run from when it appears."""
 
-    def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+    def __init__(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         self._path = path
         self._handle: int | None = None
         self.seen = False

@@ -9,12 +9,12 @@ import pwd
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Callable, TypeVar
+from typing import Callable, NamedTuple, TypeVar
 
-from . import layout, locks, log, metrics, probe, process, state, systemd
+from . import locks, log, metrics, names, probe, process, state, systemd
 from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, ConfigurationError, HoldfastError
 from .manifest import Manifest, Repository, parse_retention
@@ -61,8 +61,7 @@ def preview(manifest: Manifest, repository: Repository) -> Report:
     return report
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What to thin without a manifest: the snapshots of a host with a tag, by restic's keep rules."""
 
     host: str
@@ -99,8 +98,8 @@ def run(manifest: Manifest, repository: Repository) -> Report:
         BusyError: another forget of the repository is under way.
     """
     report = Report(repository.name)
-    lock = layout.forget_lock(repository.name)
-    with locks.held(lock, f"forget in {repository.name}"), log.followed(layout.run_log(lock)):
+    lock = names.forget_lock(repository.name)
+    with locks.held(lock, f"forget in {repository.name}"), log.followed(names.run_log(lock)):
         if repository.append_only:
             return _skip(report)
         began = time.time()
@@ -255,8 +254,7 @@ def _record(manifest: Manifest, repository: Repository, report: Report, began: f
         log.error(f"{repository.name}: {error}")
         known, keep = state.RepositoryState(), False
     success = report.result == COMPLETE
-    recorded = replace(
-        known,
+    recorded = known._replace(
         host=manifest.host,
         textfile_directory=manifest.textfile_directory,
         forget_result=report.result,

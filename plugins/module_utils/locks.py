@@ -5,23 +5,19 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-from . import layout
+from . import names
 from .errors import BusyError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 _INSTANT = 0.02
-
-
-def lock_path(name: str) -> Path:
-    """The file of a lock."""
-    return layout.RUNTIME / f"{name}.lock"
 
 
 @contextmanager
@@ -29,20 +25,18 @@ def held(name: str, purpose: str) -> Iterator[None]:
     """Hold a lock.
 
     Args:
-        name: as ``layout`` gives it for a job or a repository.
+        name: as ``names`` gives it for a job or a repository.
         purpose: what it is held for, told to whoever finds it held.
 
     Raises:
         BusyError: somebody else holds it; the text says who, and since when.
     """
-    layout.RUNTIME.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path = lock_path(name)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    os.makedirs(names.RUNTIME, mode=0o755, exist_ok=True)
+    handle = os.open(names.lock_file(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if not _take(handle):
             raise BusyError(busy_text(_read(handle)))
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": time.time(), "purpose": purpose}).encode(), 0)
+        _write(handle, purpose)
         yield
     finally:
         os.close(handle)
@@ -67,7 +61,7 @@ def _try(handle: int) -> bool:
 def holder(name: str) -> dict[str, Any] | None:
     """Who holds a lock: pid, since (Unix time), purpose; None where nobody does."""
     try:
-        handle = os.open(lock_path(name), os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(names.lock_file(name), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
@@ -89,7 +83,16 @@ def busy_text(found: dict[str, Any]) -> str:
     return f"Busy: {found['purpose']} (process {found['pid']}) holds the lock since {format_time(found['since'])} ({age} ago)."
 
 
+def _write(handle: int, purpose: str) -> None:
+    import json
+
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": time.time(), "purpose": purpose}).encode(), 0)
+
+
 def _read(handle: int) -> dict[str, Any]:
+    import json
+
     try:
         found = json.loads(os.pread(handle, 4096, 0))
     except ValueError:

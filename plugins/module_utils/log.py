@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _IN_JOURNAL = "JOURNAL_STREAM" in os.environ
 _followed: list[int] = []
@@ -16,10 +18,11 @@ SETTLED = b"\0"
 
 
 @contextmanager
-def followed(path: Path) -> Iterator[None]:
+def followed(path: str) -> Iterator[None]:
     """Write every line to a new file too, until the end; without it where that cannot be."""
     try:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
     except OSError:
         yield

@@ -1,19 +1,20 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The manifest: everything a host protects, parsed and validated into dataclasses. It holds no secret."""
+"""The manifest: everything a host protects, parsed and validated into records. It holds no secret."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Union
+from types import MappingProxyType
+from typing import Any, NamedTuple, Union
 
-from . import document, layout
+from . import document, layout, names
 from .errors import ConfigurationError
 from .reader import Reader, check_mapping, check_name, check_path, choose, wrong
+from .records import plain
 
 VERSION = 1
 REPOSITORY_TYPES = ("local", "s3", "b2", "rest", "sftp", "rclone", "azure", "gs", "swift")
@@ -34,6 +35,7 @@ _URL_CREDENTIALS = {
 
 Command = Union[str, "tuple[str, ...]"]
 Retention = Mapping[str, Union[int, str]]
+NO_RULES: Retention = MappingProxyType({})
 
 
 def parse_retention(value: object, where: str) -> Retention:
@@ -54,8 +56,7 @@ def parse_retention(value: object, where: str) -> Retention:
     return found
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(NamedTuple):
     """A restic repository and how this host reaches it."""
 
     name: str
@@ -68,7 +69,7 @@ class Repository:
     offsite: bool = False
     append_only: bool = False
     require_mount: bool = False
-    retention: Retention = field(default_factory=dict)
+    retention: Retention = NO_RULES
     prune_schedule: str = "weekly"
 
     @classmethod
@@ -159,8 +160,7 @@ def local_path(url: str) -> str:
     return url.removeprefix("local:")
 
 
-@dataclass(frozen=True)
-class ProtectionClass:
+class ProtectionClass(NamedTuple):
     """What a class promises: times in seconds."""
 
     name: str
@@ -189,8 +189,7 @@ class ProtectionClass:
         return found
 
 
-@dataclass(frozen=True)
-class Resources:
+class Resources(NamedTuple):
     """Limits of one job's unit: bytes and processors."""
 
     memory: int = 512 * 1024**2
@@ -200,13 +199,14 @@ class Resources:
     @classmethod
     def parse(cls, value: object, where: str) -> Resources:
         """Read ``resources`` of a job."""
+        default = cls()
         reader = Reader(value, where)
         reservation = check_mapping(where, value).get("memory_reservation")
-        memory = reader.size("memory", cls.memory, least=64 * 1024**2)
+        memory = reader.size("memory", default.memory, least=64 * 1024**2)
         found = cls(
             memory=memory,
-            memory_reservation=reader.size("memory_reservation", min(cls.memory_reservation, memory)),
-            cpus=reader.number("cpus", cls.cpus, least=0.05),
+            memory_reservation=reader.size("memory_reservation", min(default.memory_reservation, memory)),
+            cpus=reader.number("cpus", default.cpus, least=0.05),
         )
         reader.end()
         if found.memory_reservation > found.memory:
@@ -214,8 +214,7 @@ class Resources:
         return found
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """How runs behave on this host; times in seconds, rates in KiB/s (0: unlimited)."""
 
     compression: str = "auto"
@@ -229,22 +228,22 @@ class Settings:
     @classmethod
     def parse(cls, value: object, where: str = "holdfast_settings") -> Settings:
         """Read ``holdfast_settings``."""
+        default = cls()
         reader = Reader(value, where)
         found = cls(
-            compression=reader.word("compression", ("auto", "off", "fastest", "better", "max"), "compression", cls.compression),
-            read_concurrency=reader.whole("read_concurrency", cls.read_concurrency, least=1, most=1024),
-            retry_lock=reader.duration("retry_lock", cls.retry_lock, least=0),
-            stall_timeout=reader.duration("stall_timeout", cls.stall_timeout, least=5),
-            hook_timeout=reader.duration("hook_timeout", cls.hook_timeout),
-            limit_upload=reader.whole("limit_upload", cls.limit_upload),
-            limit_download=reader.whole("limit_download", cls.limit_download),
+            compression=reader.word("compression", ("auto", "off", "fastest", "better", "max"), "compression", default.compression),
+            read_concurrency=reader.whole("read_concurrency", default.read_concurrency, least=1, most=1024),
+            retry_lock=reader.duration("retry_lock", default.retry_lock, least=0),
+            stall_timeout=reader.duration("stall_timeout", default.stall_timeout, least=5),
+            hook_timeout=reader.duration("hook_timeout", default.hook_timeout),
+            limit_upload=reader.whole("limit_upload", default.limit_upload),
+            limit_download=reader.whole("limit_download", default.limit_download),
         )
         reader.end()
         return found
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """What one unit backs up, and where to."""
 
     name: str
@@ -261,8 +260,8 @@ class Job:
     stop_units: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     protection: str = "standard"
-    retention: Retention = field(default_factory=dict)
-    resources: Resources = field(default_factory=Resources)
+    retention: Retention = NO_RULES
+    resources: Resources = Resources()
     verify_command: tuple[Command, ...] = ()
     runbook_url: str = ""
 
@@ -273,7 +272,7 @@ class Job:
         origin = reader.text("origin", reader.where)
         reader.where = origin
         service = reader.text("service", None)
-        check_name(origin, name[len(layout.SERVICE_PREFIX) :] if service else name)
+        check_name(origin, name[len(names.SERVICE_PREFIX) :] if service else name)
         paths = tuple(check_path(f"{reader.at('paths')}[{index}]", path) for index, path in enumerate(reader.texts("paths")))
         if not paths:
             raise ConfigurationError(f"{reader.at('paths')}: is empty. Name at least one directory or file to back up.")
@@ -305,7 +304,7 @@ class Job:
     @property
     def tag(self) -> str:
         """The reserved tag that makes a restic snapshot this job's own."""
-        return f"{layout.JOB_TAG}{self.name}"
+        return f"{names.JOB_TAG}{self.name}"
 
     @property
     def all_tags(self) -> tuple[str, ...]:
@@ -341,8 +340,8 @@ def parse_tags(tags: list[str], where: str) -> tuple[str, ...]:
     for tag in tags:
         if "," in tag or any(ord(letter) < 32 for letter in tag):
             raise wrong(where, tag, "is no usable tag", "restic separates tags by commas: write two entries.")
-        if tag.startswith(layout.JOB_TAG):
-            raise wrong(where, tag, "is reserved", f"Holdfast sets the tag '{layout.JOB_TAG}…' itself: take it out.")
+        if tag.startswith(names.JOB_TAG):
+            raise wrong(where, tag, "is reserved", f"Holdfast sets the tag '{names.JOB_TAG}…' itself: take it out.")
     return tuple(tags)
 
 
@@ -362,8 +361,7 @@ def parse_units(names: list[str], where: str) -> tuple[str, ...]:
     return tuple(units)
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """Everything a host protects."""
 
     host: str
@@ -479,7 +477,7 @@ class Manifest:
 
     def document(self) -> dict[str, Any]:
         """The manifest as JSON can hold it; ``parse`` of it gives an equal manifest."""
-        found = json.loads(json.dumps(asdict(self)))
+        found = plain(self)
         for group in ("repositories", "protection_classes", "jobs"):
             for entry in found[group].values():
                 del entry["name"]
@@ -499,4 +497,4 @@ def load(path: Path | None = None) -> Manifest:
     return Manifest.parse(document.read(path))
 
 
-KNOWN_JOB_KEYS = tuple(entry.name for entry in fields(Job) if entry.name not in ("name", "origin", "service", "optional_paths"))
+KNOWN_JOB_KEYS = tuple(key for key in Job._fields if key not in ("name", "origin", "service", "optional_paths"))

@@ -14,6 +14,7 @@ from .errors import HoldfastError
 from .files import read_text, write_atomically
 from .state import COMPLETE, RESULTS, JobState, Outcome, RepositoryState
 
+_AFTER_START = 0.1
 _JOB_LABELS = ("backup_job", "repository", "hostname")
 _REPOSITORY_LABELS = ("repository", "hostname")
 
@@ -44,8 +45,10 @@ class MetricsError(HoldfastError):
 
 
 def preload() -> None:
-    """Load the library while something else takes its time."""
-    threading.Thread(target=_library, daemon=True).start()
+    """Load the library while restic takes its time; later than restic's start, which would wait for the interpreter's lock."""
+    timer = threading.Timer(_AFTER_START, _library)
+    timer.daemon = True
+    timer.start()
 
 
 def _library() -> Any:

@@ -8,10 +8,10 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from . import layout, process
+from . import names, process
 from .files import read_text, write_atomically
 
 USER = "holdfast"
@@ -27,8 +27,7 @@ _NUMBERS = {
 }
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Who a program runs as.
 
     Attributes:
@@ -89,13 +88,14 @@ def landlock(writable: Sequence[Path]) -> list[str]:
 
 def landlock_works() -> bool:
     """Whether this kernel and setpriv (util-linux 2.40) can do it: tried once in each boot of the machine."""
-    known = read_text(layout.LANDLOCK)
+    kept = Path(names.RUNTIME, "landlock")
+    known = read_text(kept)
     if known is None:
         tried = process.run(
             ["setpriv", "--no-new-privs", f"--landlock-access=fs:{_WRITING}", "--", "true"], doing="trying Landlock", limit=20.0
         )
         known = "yes" if tried.status == 0 else "no"
         with suppress(OSError):
-            layout.RUNTIME.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write_atomically(layout.LANDLOCK, known)
+            os.makedirs(names.RUNTIME, mode=0o755, exist_ok=True)
+            write_atomically(kept, known)
     return known == "yes"

@@ -11,9 +11,8 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from .environment import base_environment
 from .errors import InterruptedRun, LimitExceeded
@@ -68,8 +67,7 @@ class SignalRelay:
 relay = SignalRelay()
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(NamedTuple):
     """How a program ended; a negative status is the signal that killed it."""
 
     status: int

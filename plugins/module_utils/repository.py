@@ -7,8 +7,9 @@ from __future__ import annotations
 import pwd
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from . import layout, probe, state
 from .access import format_environment, read_environment
@@ -28,8 +29,7 @@ class RepositoryMismatch(HoldfastError):
     """The repository is not the one that this host has known."""
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(NamedTuple):
     """What a repository should be.
 
     Attributes:
@@ -186,7 +186,7 @@ class _Ensurer:
         self._done.steps.append("key for the new password added, the old key removed")
         if not self._check:
             replaced = next(key.id for key in old.list_keys() if key.current)
-            self._known = replace(self._known, id=identifier, url=self._repository.url, replaced_key=replaced)
+            self._known = self._known._replace(id=identifier, url=self._repository.url, replaced_key=replaced)
             state.write_repository(self._repository.name, self._known)
             old.add_key(self._candidate)
         return identifier
@@ -198,7 +198,7 @@ class _Ensurer:
         restic = self._restic(self._password_file)
         if any(key.id == replaced and not key.current for key in restic.list_keys()):
             restic.remove_key(replaced)
-        self._known = replace(self._known, replaced_key=None)
+        self._known = self._known._replace(replaced_key=None)
 
     def _init(self, password_file: Path) -> None:
         if self._known.id and self._known.url == self._repository.url and not self._wish.force:
@@ -240,7 +240,7 @@ class _Ensurer:
         )
 
     def _remember(self) -> None:
-        known = replace(self._known, id=self._done.id, url=self._repository.url)
+        known = self._known._replace(id=self._done.id, url=self._repository.url)
         if known != state.read_repository(self._repository.name):
             state.write_repository(self._repository.name, known)
 

@@ -8,9 +8,8 @@ import json
 import re
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from . import layout, process
 from .errors import LimitExceeded
@@ -46,13 +45,12 @@ _ERRORS: Mapping[int, type[ResticError]] = {
 }
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """How a repository is reached; ``environment`` may hold secrets and goes to restic's environment alone."""
 
     url: str
     password_file: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
     limit_upload: int = 0
     limit_download: int = 0
     cache: Path | None = layout.RESTIC_CACHE

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .quantities import restic_time
 
 
-@dataclass(frozen=True)
-class BackupSummary:
+class BackupSummary(NamedTuple):
     """The figures of one restic backup: bytes, seconds, Unix times."""
 
     snapshot_id: str | None
@@ -25,8 +23,7 @@ class BackupSummary:
     duration: float
 
 
-@dataclass(frozen=True)
-class Backup:
+class Backup(NamedTuple):
     """How a restic backup ended: its figures, whether it is whole, and what could not be read."""
 
     summary: BackupSummary
@@ -34,8 +31,7 @@ class Backup:
     unreadable: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A restic snapshot; its time is in Unix seconds."""
 
     id: str
@@ -61,16 +57,14 @@ class Snapshot:
         )
 
 
-@dataclass(frozen=True)
-class Forgotten:
+class Forgotten(NamedTuple):
     """What one forget kept and dropped."""
 
     kept: tuple[Snapshot, ...]
     removed: tuple[Snapshot, ...]
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(NamedTuple):
     """A lock in a repository: who took it, and when."""
 
     id: str
@@ -81,8 +75,7 @@ class Lock:
     exclusive: bool
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """A key of a repository."""
 
     id: str
@@ -92,8 +85,7 @@ class Key:
     created: str
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What a restore does to one path: ``restored``, ``updated``, ``unchanged`` or ``deleted``."""
 
     action: str
@@ -101,8 +93,7 @@ class Change:
     size: int
 
 
-@dataclass(frozen=True)
-class Restored:
+class Restored(NamedTuple):
     """How a restic restore ended."""
 
     files_restored: int
@@ -114,8 +105,7 @@ class Restored:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """What a restic snapshot says of one path; the time is restic's text."""
 
     path: str

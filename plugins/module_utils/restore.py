@@ -10,11 +10,10 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Callable
+from typing import Callable, NamedTuple
 
-from . import layout, locks, probe
+from . import locks, names, probe
 from .access import environment_of, restic_for
 from .errors import ConfigurationError, HoldfastError
 from .manifest import Job, Manifest, Repository
@@ -44,8 +43,7 @@ class RestoreDiffers(HoldfastError):
     """What stands on the disk after the restore is not what was stored."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What to restore.
 
     Attributes:
@@ -67,8 +65,7 @@ class Request:
     dry_run: bool = False
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What a restore did: figures in files, bytes and seconds; the changes are listed by a dry run alone."""
 
     job: str
@@ -130,8 +127,7 @@ def choose_snapshot(snapshots: Sequence[Snapshot], request: Request, job: str) -
     return fitting[0]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where to restore from, without a manifest: whose restic snapshots, and how this host calls the repository."""
 
     repository: str
@@ -161,7 +157,7 @@ def run(
     source = Source(repository.name, manifest.host, job.tag, job.name, settings.retry_lock, settings.stall_timeout)
     with ExitStack() as stack:
         if request.target == IN_PLACE and not request.dry_run:
-            stack.enter_context(locks.held(layout.job_lock(job.name), f"restore of {job.name}"))
+            stack.enter_context(locks.held(names.job_lock(job.name), f"restore of {job.name}"))
         return run_alone(restic_for(repository, settings), source, request, on_progress)
 
 
@@ -236,8 +232,7 @@ def is_occupied(place: Path) -> bool:
     return os.path.lexists(place)
 
 
-@dataclass(frozen=True)
-class _Ancestor:
+class _Ancestor(NamedTuple):
     """A directory above what is restored: restic would give it the metadata of the snapshot."""
 
     path: Path

@@ -7,14 +7,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import layout
+from . import layout, names
 from .errors import HoldfastError
 from .files import read_json, read_text, write_atomically, write_json
 from .manifest import Job, Manifest
+from .records import plain
 from .schedule import on_calendar
 
 COMPLETE = "complete"
@@ -24,8 +24,7 @@ RESULTS = (COMPLETE, PARTIAL, FAILED)
 HISTORY_LENGTH = 100
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the last run of a job ended in one repository: Unix times, seconds, bytes; None where unknown."""
 
     result: str
@@ -43,8 +42,7 @@ class Outcome:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """A run that began: who runs it, in which boot of the machine."""
 
     run: str
@@ -56,8 +54,7 @@ class Running:
     post_backup_begun: bool = False
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """What the manifest says of a job, kept beside its outcomes: metrics and status then need no manifest, not even a sound one."""
 
     host: str
@@ -82,12 +79,11 @@ class Expected:
         )
 
 
-@dataclass(frozen=True)
-class JobState:
+class JobState(NamedTuple):
     """What is known of a job."""
 
     expected: Expected | None = None
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[str, Outcome] = {}
     running: Running | None = None
     last_failed_invocation: str = ""
 
@@ -109,7 +105,7 @@ def job_path(job: str) -> Path:
 
 def settled_path(job: str) -> Path:
     """Where the last run that wrote its metric left systemd's name for it; not on a disk that may be full."""
-    return layout.RUNTIME / f"{layout.job_lock(job)}.settled"
+    return Path(names.RUNTIME, f"{names.job_lock(job)}.settled")
 
 
 def note_settled(job: str, invocation: str) -> None:
@@ -141,7 +137,7 @@ def parse_job(document: Mapping[str, Any]) -> JobState:
 
 
 def _known(kind: Any, document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key in kind.__dataclass_fields__}
+    return {key: value for key, value in document.items() if key in kind._fields}
 
 
 def read_job(job: str) -> JobState:
@@ -155,7 +151,7 @@ def read_job(job: str) -> JobState:
 def write_job(job: str, state: JobState) -> None:
     """Remember what is known of a job."""
     layout.STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
-    write_json(job_path(job), asdict(state))
+    write_json(job_path(job), plain(state))
 
 
 def with_kept_success(before: JobState, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
@@ -164,7 +160,7 @@ def with_kept_success(before: JobState, outcomes: Mapping[str, Outcome]) -> dict
     for name, outcome in outcomes.items():
         known = before.outcomes.get(name)
         kept = known.last_success if known else None
-        found[name] = replace(outcome, last_success=outcome.last_success or kept)
+        found[name] = outcome._replace(last_success=outcome.last_success or kept)
     return found
 
 
@@ -174,7 +170,7 @@ def history_entry(run: str, began: float, result: str, outcomes: Mapping[str, Ou
         "run": run,
         "began": began,
         "result": result,
-        "repositories": {name: asdict(outcome) for name, outcome in outcomes.items()},
+        "repositories": plain(outcomes),
     }
 
 
@@ -208,8 +204,7 @@ class DamagedState(HoldfastError):
     """What was remembered cannot be read."""
 
 
-@dataclass(frozen=True)
-class RepositoryState:
+class RepositoryState(NamedTuple):
     """What is known of a repository: its id, and how its last forget ended."""
 
     host: str = ""
@@ -252,4 +247,4 @@ def read_repository(repository: str) -> RepositoryState:
 def write_repository(repository: str, state: RepositoryState) -> None:
     """Remember what is known of a repository."""
     layout.REPOSITORIES.mkdir(mode=0o755, parents=True, exist_ok=True)
-    write_json(repository_path(repository), asdict(state))
+    write_json(repository_path(repository), plain(state))

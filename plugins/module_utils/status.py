@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from . import document, layout, manifest, state, systemd
+from . import document, manifest, names, state, systemd
 from .state import Expected, JobState
 
 
@@ -35,7 +34,7 @@ def collect() -> dict[str, Any]:
 def _with_expectations(known: Mapping[str, JobState]) -> dict[str, JobState]:
     """What the manifest says of jobs whose state is lost: they are unprotected, not unknown."""
     wanted = manifest.load()
-    return {job: replace(found, expected=found.expected or Expected.of(wanted, wanted.jobs[job])) for job, found in known.items()}
+    return {job: found._replace(expected=found.expected or Expected.of(wanted, wanted.jobs[job])) for job, found in known.items()}
 
 
 def _entry(job: str, repository: str, known: JobState, expected: Expected, next_run: float | None, now: float) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def _entry(job: str, repository: str, known: JobState, expected: Expected, next_
 def next_runs(known: Mapping[str, JobState]) -> Mapping[str, float]:
     """When each job's timer runs out next, in Unix seconds; jobs whose timer is not enabled are left out."""
     calendars = {job: found.expected.calendar for job, found in known.items() if found.expected and found.expected.calendar}
-    timed = {job: calendar for job, calendar in calendars.items() if systemd.is_enabled(layout.backup_unit(job, "timer"))}
+    timed = {job: calendar for job, calendar in calendars.items() if systemd.is_enabled(names.backup_unit(job, "timer"))}
     moments = systemd.next_elapses(list(timed.values()))
     return {job: moments[calendar] for job, calendar in timed.items() if calendar in moments}
 

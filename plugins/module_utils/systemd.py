@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import layout, process
+from . import names, process
 from .errors import HoldfastError
 
 _LIMIT = 90.0
@@ -62,7 +62,7 @@ def enable(units: Sequence[str]) -> None:
 
 def is_enabled(unit: str, target: str = "timers.target") -> bool:
     """Whether a unit starts with a target: the link that ``systemctl enable`` makes."""
-    return os.path.lexists(layout.UNITS / f"{target}.wants" / unit)
+    return os.path.lexists(f"{names.UNITS}/{target}.wants/{unit}")
 
 
 def disable_now(units: Sequence[str]) -> None:

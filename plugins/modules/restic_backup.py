@@ -101,10 +101,9 @@ unreadable:
 """
 
 import socket
-from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.holdfast.backup.plugins.module_utils import door, follow, layout, manifest, probe, systemd
+from ansible_collections.holdfast.backup.plugins.module_utils import door, follow, manifest, names, probe, systemd
 from ansible_collections.holdfast.backup.plugins.module_utils.manifest import Settings
 
 
@@ -143,12 +142,12 @@ def run_job(module: AnsibleModule) -> None:
     job = manifest.load().job(module.params["job"])
     if module.check_mode:
         module.exit_json(changed=True)
-    status = systemd.run_to_end(layout.backup_unit(job.name))
+    status = systemd.run_to_end(names.backup_unit(job.name))
     found = follow.job_result(job.name)
     if status:
         reasons = "; ".join(f"{name}: {outcome['error']}" for name, outcome in found["repositories"].items() if outcome["error"])
         module.fail_json(
-            msg=f"{job.name}: {found['result']}: {reasons or 'see journalctl -u ' + layout.backup_unit(job.name)}",
+            msg=f"{job.name}: {found['result']}: {reasons or 'see journalctl -u ' + names.backup_unit(job.name)}",
             exit_status=status,
             **found,
         )
@@ -171,7 +170,7 @@ def run_alone(module: AnsibleModule) -> None:
         retry_lock=params["retry_lock"],
         stall_timeout=params["stall_timeout"],
     )
-    summary = asdict(done.summary)
+    summary = done.summary._asdict()
     found = {"snapshot_id": summary.pop("snapshot_id"), "summary": summary, "unreadable": list(done.unreadable)}
     if done.exit_code:
         module.fail_json(

@@ -106,8 +106,6 @@ keys:
       type: str
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.backup.plugins.module_utils import door, repository
 
@@ -134,7 +132,7 @@ def main() -> None:
         done = repository.ensure_present(wish, module.check_mode)
         result = {"id": done.id or "", "initialized": done.initialized, "steps": done.steps, "diff": _diff(done)}
         if not module.check_mode:
-            result["keys"] = [asdict(key) for key in done.keys]
+            result["keys"] = [key._asdict() for key in done.keys]
         module.exit_json(changed=done.changed, **result)
 
 

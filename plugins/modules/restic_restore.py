@@ -115,8 +115,6 @@ changes:
       type: int
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.backup.plugins.module_utils import door, manifest, restore
 from ansible_collections.holdfast.backup.plugins.module_utils.quantities import parse_time
@@ -161,7 +159,7 @@ def main() -> None:
             if not params["password_file"]:
                 module.fail_json(msg="password_file is required with repository")
             report = restore.run_alone(door.restic_of(params), restore.Source(params["repository"], params["host"], params["tag"]), request)
-        changes = [asdict(change) for change in report.changes]
+        changes = [change._asdict() for change in report.changes]
         module.exit_json(
             changed=bool(changes) if module.check_mode else bool(report.files_restored or report.files_deleted),
             snapshot_id=report.snapshot.id,

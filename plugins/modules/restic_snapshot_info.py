@@ -78,8 +78,6 @@ snapshots:
       type: int
 """
 
-from dataclasses import asdict
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.backup.plugins.module_utils import access, door, manifest
 
@@ -110,7 +108,7 @@ def main() -> None:
             )
         else:
             listed = door.restic_of(params).snapshots(host=params["host"], tag=params["tag"], lock=False)
-        module.exit_json(changed=False, snapshots=[asdict(snapshot) for snapshot in listed])
+        module.exit_json(changed=False, snapshots=[snapshot._asdict() for snapshot in listed])
 
 
 if __name__ == "__main__":

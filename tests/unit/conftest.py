@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from holdfast import layout
+from holdfast import layout, names
 from tests.unit.samples import Stored, restic_at
 
 settings.register_profile("holdfast", deadline=None, derandomize=True)
@@ -22,11 +22,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("STATE", "state"),
         ("HISTORY", "history"),
         ("REPOSITORIES", "repositories"),
-        ("RUNTIME", "run"),
         ("HOME", "home"),
         ("MANIFEST", "manifest.json"),
     ):
         monkeypatch.setattr(layout, name, tmp_path / place)
+    monkeypatch.setattr(names, "RUNTIME", str(tmp_path / "run"))
     return tmp_path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ CLASSES = {name: ProtectionClass.parse(name, entry, f"holdfast_protection_classe
 def make_job(name: str = "service-grafana", **changes: Any) -> Job:
     """A job of a service, with some fields changed."""
     job = Job(name, "grafana_backup", ("nas",), ("/var/lib/grafana",), service="grafana", tags=("monitoring",))
-    return replace(job, **changes)
+    return job._replace(**changes)
 
 
 def make_manifest(*jobs: Job, repositories: tuple[Repository, ...] = (NAS, R2), **changes: Any) -> Manifest:
@@ -55,7 +55,7 @@ def make_manifest(*jobs: Job, repositories: tuple[Repository, ...] = (NAS, R2), 
         protection_classes=CLASSES,
         jobs={job.name: job for job in jobs or (make_job(),)},
     )
-    return replace(manifest, **changes)
+    return manifest._replace(**changes)
 
 
 def make_expected(*repositories: str, directory: str = "/nowhere") -> Expected:
@@ -95,4 +95,4 @@ def restic_at(directory: Path, **changes: Any) -> Restic:
     if not password.exists():
         password.write_text(SECRET)
     access = Access(str(directory), password, cache=directory.with_name("cache"), temporary=None)
-    return Restic(replace(access, **changes), reader=SELF, restorer=SELF, plain=SELF, binary=str(TOOLS / "restic"))
+    return Restic(access._replace(**changes), reader=SELF, restorer=SELF, plain=SELF, binary=str(TOOLS / "restic"))

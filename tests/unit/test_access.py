@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.unit.samples import NAS, SECRET
 def test_an_environment_file_is_read_as_systemd_and_people_write_it(tmp_path: Path) -> None:
     path = tmp_path / "env"
     path.write_text('# comment\n\nAWS_ACCESS_KEY_ID=AKID\n  B=\'quoted = "x"\'  \nC="double"\nD=\nE=a=b\n')
-    found = access.environment_of(replace(NAS, environment_file=str(path)))
+    found = access.environment_of(NAS._replace(environment_file=str(path)))
     assert found == {"AWS_ACCESS_KEY_ID": "AKID", "B": 'quoted = "x"', "C": "double", "D": "", "E": "a=b"}
 
 

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def test_a_forget_that_fails_is_told_by_its_metric_whatever_the_state(host: Path
     if known is not None:
         (host / "repositories").mkdir()
         (host / "repositories/nas.json").write_text(known)
-    manifest = make_manifest(repositories=(replace(NAS, url=str(host / "gone")),), textfile_directory=str(host))
+    manifest = make_manifest(repositories=(NAS._replace(url=str(host / "gone")),), textfile_directory=str(host))
     report = forget.run(manifest, manifest.repositories["nas"])
     assert report.result == FAILED
     assert 'restic_forget_status{hostname="forge",repository="nas"} 0.0' in (host / "holdfast_forget_nas.prom").read_text()

@@ -16,8 +16,8 @@ from tests.unit.samples import start_engine
 HOLD = """
     import sys
     from pathlib import Path
-    from holdfast import layout, locks
-    layout.RUNTIME = Path(sys.argv[1])
+    from holdfast import locks, names
+    names.RUNTIME = sys.argv[1]
     with locks.held("job-a", "backup run 42"):
         print("held", flush=True)
         sys.stdin.read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import string
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,8 +151,8 @@ def test_unknown_keys_of_a_manifest_are_refused() -> None:
 
 
 def test_retention_is_merged_from_class_over_repository_to_job() -> None:
-    classes = {"standard": replace(CLASSES["standard"], retention={"keep_daily": 1, "keep_weekly": 1, "keep_monthly": 1})}
-    store = replace(NAS, retention={"keep_weekly": 2, "keep_monthly": 2})
+    classes = {"standard": CLASSES["standard"]._replace(retention={"keep_daily": 1, "keep_weekly": 1, "keep_monthly": 1})}
+    store = NAS._replace(retention={"keep_weekly": 2, "keep_monthly": 2})
     job = make_job(retention={"keep_monthly": 3})
     manifest = make_manifest(job, repositories=(store,), protection_classes=classes)
     assert manifest.retention(job, "nas") == {"keep_daily": 1, "keep_weekly": 2, "keep_monthly": 3}
@@ -161,7 +160,7 @@ def test_retention_is_merged_from_class_over_repository_to_job() -> None:
 
 def test_retention_may_differ_between_the_repositories_of_a_job() -> None:
     job = make_job(repositories=("nas", "r2"))
-    manifest = make_manifest(job, repositories=(NAS, replace(R2, retention={"keep_daily": 3})))
+    manifest = make_manifest(job, repositories=(NAS, R2._replace(retention={"keep_daily": 3})))
     assert manifest.retention(job, "nas")["keep_daily"] == 14
     assert manifest.retention(job, "r2")["keep_daily"] == 3
 
@@ -312,7 +311,7 @@ def test_the_jobs_of_a_repository_are_those_that_write_to_it() -> None:
 
 def test_two_primary_repositories_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"^holdfast_repositories: nas and r2 are both primary\. Set 'primary: true' on one"):
-        make_manifest(repositories=(NAS, replace(R2, primary=True))).check_references()
+        make_manifest(repositories=(NAS, R2._replace(primary=True))).check_references()
 
 
 def test_every_character_of_a_name_stays_as_it_is() -> None:

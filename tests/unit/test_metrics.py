@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,7 +103,7 @@ def test_what_is_unknown_has_no_sample() -> None:
 
 def test_a_failed_run_keeps_the_last_success_and_spoils_no_other_repository() -> None:
     before = JobState(expected=make_expected("nas", "r2"), outcomes={"nas": GOOD, "r2": GOOD})
-    after = replace(before, outcomes=with_kept_success(before, {"r2": Outcome(FAILED, 1, 1800000000.0)}))
+    after = before._replace(outcomes=with_kept_success(before, {"r2": Outcome(FAILED, 1, 1800000000.0)}))
     found = parse(metrics.job_text("service-grafana", after))
     assert found["restic_backup_status"] == {labels("nas"): 1.0, labels("r2"): 0.0}
     assert found["restic_backup_last_success_timestamp"] == {labels("nas"): 1700000000.0, labels("r2"): 1700000000.0}
@@ -116,7 +115,7 @@ def test_a_repository_that_the_job_left_has_no_sample() -> None:
 
 
 def test_a_failed_forget_keeps_its_last_success() -> None:
-    found = parse(metrics.repository_text("nas", replace(FORGOTTEN, forget_result=FAILED, forget_last_run=60.0)))
+    found = parse(metrics.repository_text("nas", FORGOTTEN._replace(forget_result=FAILED, forget_last_run=60.0)))
     assert list(found["restic_forget_status"].values()) == [0.0]
     assert list(found["restic_forget_last_success_timestamp"].values()) == [50.0]
 
@@ -151,7 +150,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(metrics.MetricsError, match=r"holdfast_backup_a\.prom: No such file or directory"):
         metrics.publish_job("a", JobState(expected=make_expected(directory=str(tmp_path / "missing"))))
     with pytest.raises(metrics.MetricsError, match=r"holdfast_forget_nas\.prom: "):
-        metrics.publish_repository("nas", replace(FORGOTTEN, textfile_directory=str(tmp_path / "missing")))
+        metrics.publish_repository("nas", FORGOTTEN._replace(textfile_directory=str(tmp_path / "missing")))
 
 
 def test_nothing_is_published_of_a_job_that_nobody_expects(tmp_path: Path) -> None:

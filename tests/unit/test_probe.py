@@ -7,7 +7,6 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ HTTP = {"HTTP_PROXY": "http://proxy:3128"}
 
 def at(url: str, kind: str = "rest") -> Repository:
     """A repository at a url."""
-    return replace(NAS, url=url, type=kind)
+    return NAS._replace(url=url, type=kind)
 
 
 @pytest.fixture
@@ -110,12 +109,12 @@ def test_whatever_a_file_system_says_is_an_error_of_ours() -> None:
 
 
 def test_a_required_mount_is_another_file_system_than_the_root(tmp_path: Path) -> None:
-    wanted = replace(at("/proc/holdfast/repository", "local"), require_mount=True)
+    wanted = at("/proc/holdfast/repository", "local")._replace(require_mount=True)
     probe.check_mount(wanted)
     place = tmp_path if tmp_path.stat().st_dev == Path("/").stat().st_dev else Path("/")
     with pytest.raises(RepositoryAbsent, match="nothing is mounted there, and require_mount is set"):
-        probe.check_mount(replace(wanted, url=str(place / "gone/deep")))
-    probe.check_mount(replace(wanted, url=str(place / "gone/deep"), require_mount=False))
+        probe.check_mount(wanted._replace(url=str(place / "gone/deep")))
+    probe.check_mount(wanted._replace(url=str(place / "gone/deep"), require_mount=False))
 
 
 def test_all_missing_sources_are_named_and_none_is_skipped(tmp_path: Path) -> None:

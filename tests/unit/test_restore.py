@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -130,7 +129,7 @@ def test_what_is_as_stored_does_not_differ(tmp_path: Path, file: Path) -> None:
     ],
 )  # fmt: skip
 def test_each_difference_is_told(file: Path, change: dict[str, object], difference: str) -> None:
-    told = restore.differs(replace(node_of(file), **change), file)  # type: ignore[arg-type]
+    told = restore.differs(node_of(file)._replace(**change), file)  # type: ignore[arg-type]
     assert told is not None
     assert re.match(difference, told)
 

@@ -35,10 +35,10 @@ def test_every_expression_lies_within_its_period(frequency: str, host: str, name
 @pytest.mark.parametrize(
     ("frequency", "expression"),
     [
-        ("hourly", "*-*-* *:15:47"),
-        ("daily", "*-*-* 04:15:47"),
-        ("weekly", "Mon *-*-* 04:15:47"),
-        ("monthly", "*-*-01 04:15:47"),
+        ("hourly", "*-*-* *:12:21"),
+        ("daily", "*-*-* 01:12:21"),
+        ("weekly", "Fri *-*-* 01:12:21"),
+        ("monthly", "*-*-05 01:12:21"),
     ],
 )
 def test_a_schedule_is_fixed_for_a_host_and_a_name(frequency: str, expression: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from holdfast import state
+from holdfast.records import plain
 from holdfast.state import COMPLETE, FAILED, PARTIAL, Expected, JobState, Outcome, RepositoryState, Running
 from tests.unit.samples import NAS, R2, make_expected, make_job, make_manifest
 
@@ -48,7 +48,7 @@ def test_a_damaged_state_file_is_taken_for_an_empty_one(content: bytes) -> None:
 
 
 def test_keys_of_a_later_release_are_passed_over() -> None:
-    document = asdict(FULL)
+    document = plain(FULL)
     for mapping in (document, document["expected"], document["running"], document["outcomes"]["nas"]):
         mapping["later"] = {"new": 1}
     write(state.job_path("a"), json.dumps(document).encode())

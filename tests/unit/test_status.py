@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast import layout, state, status
+from holdfast import layout, names, state, status
 from holdfast.state import COMPLETE, FAILED, JobState, Outcome, Running
 from tests.unit.samples import make_expected
 
@@ -94,10 +93,10 @@ def test_a_run_under_way_is_told() -> None:
 
 
 def test_the_next_run_is_told_where_the_timer_is_enabled(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "UNITS", host / "units")
+    monkeypatch.setattr(names, "UNITS", str(host / "units"))
     (host / "units/timers.target.wants").mkdir(parents=True)
     (host / "units/timers.target.wants/holdfast-backup@a.timer").symlink_to("x")
-    expected = replace(make_expected(), calendar="*-*-* *:17:23")
+    expected = make_expected()._replace(calendar="*-*-* *:17:23")
     first, second = entries(a=JobState(expected=expected), b=JobState(expected=expected))
     assert 0 <= first["next_run"] - time.time() <= 3600
     assert time.gmtime(first["next_run"])[4:6] == (17, 23)

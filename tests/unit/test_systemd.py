@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import layout, systemd
+from holdfast import names, systemd
 from tests.unit.samples import ODD_PATHS
 
 
@@ -62,7 +62,7 @@ def test_schedules_that_systemd_does_not_take_are_told() -> None:
 
 
 def test_a_unit_is_enabled_by_its_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "UNITS", tmp_path)
+    monkeypatch.setattr(names, "UNITS", str(tmp_path))
     assert not systemd.is_enabled("a.timer")
     (tmp_path / "timers.target.wants").mkdir()
     (tmp_path / "timers.target.wants/a.timer").symlink_to("/nowhere/a.timer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -103,7 +102,7 @@ def test_timers_hold_the_schedule_and_draw_no_lots() -> None:
 
 @pytest.mark.parametrize(
     ("repository", "has_timer"),
-    [(NAS, True), (R2, True), (replace(NAS, append_only=True), False), (replace(NAS, prune_schedule=""), False)],
+    [(NAS, True), (R2, True), (NAS._replace(append_only=True), False), (NAS._replace(prune_schedule=""), False)],
 )
 def test_a_repository_is_pruned_unless_that_is_off_or_it_is_append_only(repository: Repository, has_timer: bool) -> None:
     files = units.instances(make_manifest(make_job(repositories=(repository.name,)), repositories=(repository,)))
@@ -111,7 +110,7 @@ def test_a_repository_is_pruned_unless_that_is_off_or_it_is_append_only(reposito
 
 
 def test_forget_may_write_to_a_local_repository() -> None:
-    files = units.instances(make_manifest(repositories=(replace(NAS, url="/mnt/my nas"), R2)))
+    files = units.instances(make_manifest(repositories=(NAS._replace(url="/mnt/my nas"), R2)))
     assert writable(files["holdfast-forget@nas.service.d/repository.conf"]) == ["/mnt/my nas"]
     assert "holdfast-forget@r2.service.d/repository.conf" not in files
 
@@ -120,7 +119,7 @@ def test_schedules_of_systemd_are_named_by_the_variable_that_declared_them() -> 
     manifest = make_manifest(
         make_job(frequency="Sun 04:00"),
         make_job("system", origin="holdfast_jobs.system", frequency="weekly"),
-        repositories=(replace(NAS, prune_schedule="Sat 01:00"), replace(R2, prune_schedule="")),
+        repositories=(NAS._replace(prune_schedule="Sat 01:00"), R2._replace(prune_schedule="")),
     )
     assert units.calendars(manifest) == {"grafana_backup.frequency": "Sun 04:00", "holdfast_repositories.nas.prune_schedule": "Sat 01:00"}
 
