@@ -118,11 +118,11 @@ def main() -> None:
         "compression": {
             "type": "str",
             "choices": ["auto", "off", "fastest", "better", "max"],
-            "default": Settings.compression,
+            "default": Settings().compression,
         },
-        "read_concurrency": {"type": "int", "default": Settings.read_concurrency},
+        "read_concurrency": {"type": "int", "default": Settings().read_concurrency},
         "retry_lock": {"type": "int", "default": 0},
-        "stall_timeout": {"type": "int", "default": Settings.stall_timeout},
+        "stall_timeout": {"type": "int", "default": Settings().stall_timeout},
     }
     module = AnsibleModule(
         arguments,
