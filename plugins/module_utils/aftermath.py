@@ -128,13 +128,13 @@ def cleanup() -> list[str]:
 
     A run that holds its lock is alive and left alone.
     """
-    boot = state.boot_id()
     settled = []
     for job in state.known_jobs():
         known = state.read_job(job)
         if known.running is None or locks.holder(names.job_lock(job)) is not None:
             continue
-        same_boot = known.running.boot == boot
+        # /run is empty after a boot; the kernel's boot_id stays the same when a container is reset.
+        same_boot = os.path.exists(names.lock_file(names.job_lock(job)))
         reason = f"run {known.running.run} never ended" + ("" if same_boot else ": the machine was reset or shut down")
         settle(job, known, reason, 1, "")
         settled.append(job)

@@ -66,7 +66,7 @@ class _Run:
     def execute(self) -> Report:
         job = self._job
         log.info(f"{job.name}: run {self._name} begins: {', '.join(job.paths)} to {', '.join(job.repositories)}")
-        running = Running(self._name, self._invocation, os.getpid(), state.boot_id(), self._began)
+        running = Running(self._name, self._invocation, os.getpid(), self._began)
         self._state = state.read_job(job.name)._replace(expected=Expected.of(self._manifest, job), running=running)
         self._keep_state()
         metrics.preload()

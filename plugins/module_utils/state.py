@@ -43,12 +43,11 @@ class Outcome(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A run that began: who runs it, in which boot of the machine."""
+    """A run that began, and who runs it."""
 
     run: str
     invocation: str
     pid: int
-    boot: str
     began: float
     stopped_units: tuple[str, ...] = ()
     post_backup_begun: bool = False
@@ -91,11 +90,6 @@ class JobState(NamedTuple):
 def worst(results: list[str]) -> str:
     """The worst of some results; nothing at all is a failure."""
     return max(results, key=RESULTS.index) if results else FAILED
-
-
-def boot_id() -> str:
-    """The kernel's name for this boot of the machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def job_path(job: str) -> Path:

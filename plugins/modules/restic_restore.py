@@ -58,7 +58,7 @@ attributes:
     description: Has restic list what would change, and changes nothing.
     support: full
   diff_mode:
-    description: Lists the paths that change, in check mode.
+    description: Lists the paths that change, in check mode and with O(overwrite=true).
     support: partial
 author:
   - Holdfast maintainers (@holdfast)
@@ -99,8 +99,8 @@ checked:
   returned: success
   type: int
 changes:
-  description: In check mode, what would change.
-  returned: in check mode
+  description: What changes; empty where nothing could be in the way, since all of it is new then.
+  returned: success
   type: list
   elements: dict
   contains:
@@ -115,9 +115,24 @@ changes:
       type: int
 """
 
+from functools import partial
+from typing import Callable
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.backup.plugins.module_utils import door, manifest, restore
 from ansible_collections.holdfast.backup.plugins.module_utils.quantities import parse_time
+
+
+def restorer(module: AnsibleModule) -> Callable[[restore.Request], restore.Report]:
+    """What restores from the job or the repository that the parameters name."""
+    params = module.params
+    if params["job"]:
+        found = manifest.load()
+        job = found.job(params["job"])
+        return partial(restore.run, found, job, restore.choose_repository(found, job, params["repository"]))
+    if not params["password_file"]:
+        module.fail_json(msg="password_file is required with repository")
+    return partial(restore.run_alone, door.restic_of(params), restore.Source(params["repository"], params["host"], params["tag"]))
 
 
 def main() -> None:
@@ -149,26 +164,21 @@ def main() -> None:
             target=params["target"],
             overwrite=params["overwrite"],
             delete=params["delete"],
-            dry_run=module.check_mode,
         )
-        if params["job"]:
-            found = manifest.load()
-            job = found.job(params["job"])
-            report = restore.run(found, job, restore.choose_repository(found, job, params["repository"]), request)
-        else:
-            if not params["password_file"]:
-                module.fail_json(msg="password_file is required with repository")
-            report = restore.run_alone(door.restic_of(params), restore.Source(params["repository"], params["host"], params["tag"]), request)
-        changes = [change._asdict() for change in report.changes]
+        restored = restorer(module)
+        # restic counts every directory as restored, so what changes is asked before; it restores all the same, since it lists no xattrs.
+        preview = restored(request._replace(dry_run=True)) if request.overwrite or module.check_mode else None
+        report = preview if preview and module.check_mode else restored(request)
+        changes = preview.changes if preview else ()
         module.exit_json(
-            changed=bool(changes) if module.check_mode else bool(report.files_restored or report.files_deleted),
+            changed=bool(changes) if preview else bool(report.files_restored),
             snapshot_id=report.snapshot.id,
             repository=report.repository,
             files_restored=report.files_restored,
             bytes_restored=report.bytes_restored,
             checked=report.checked,
-            **({"changes": changes} if module.check_mode else {}),
-            diff={"before": "", "after": "".join(f"{change['action']} {change['path']}\n" for change in changes)},
+            changes=[change._asdict() for change in changes],
+            diff={"before": "", "after": "".join(f"{change.action} {change.path}\n" for change in changes)},
         )
 
 

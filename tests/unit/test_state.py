@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("host")
 FULL = JobState(
     expected=make_expected("nas", "r2"),
     outcomes={"nas": Outcome(COMPLETE, 0, 1000.5, 1000.5, 3.25, 1, 2, 3, 4, 5, "abc"), "r2": Outcome(FAILED, 1, 1001.0, error="é")},
-    running=Running("run", "invocation", 7, "boot", 999.0, ("a.service",), True),
+    running=Running("run", "invocation", 7, 999.0, ("a.service",), True),
     last_failed_invocation="before",
 )
 DAMAGED = [

@@ -88,7 +88,7 @@ def test_a_job_that_left_the_inventory_has_no_entry() -> None:
 
 
 def test_a_run_under_way_is_told() -> None:
-    (found,) = entries(a=JobState(expected=make_expected(), running=Running("r", "", 1, "boot", 0.0)))
+    (found,) = entries(a=JobState(expected=make_expected(), running=Running("r", "", 1, 0.0)))
     assert found["running"]
 
 
