@@ -26,9 +26,9 @@ def secrets() -> dict[str, str]:
     return {**variables["secret_passwords"], "s3": variables["s3_secret"]}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _first_backups(machine: Machine, secrets: dict[str, str]) -> None:
-    """Fill the sources, make the repositories quick to open (the S3 server caches them), and back everything up once."""
+@pytest.fixture(scope="session")
+def machine(machine: Machine, secrets: dict[str, str]) -> Machine:
+    """A host of the scenario, its repositories quick to open (the S3 server caches them), everything backed up once."""
     jobs = json.loads(machine.read("/etc/holdfast/manifest.json"))["jobs"]
     for name, directory in directories(machine).items():
         cheapen(machine, directory, secrets[name])
@@ -40,6 +40,7 @@ def _first_backups(machine: Machine, secrets: dict[str, str]) -> None:
         machine.python(TREE, "make", "/srv/odd")
     status, said = machine.holdfast("backup", "--all", timeout=300)
     assert status == 0, said
+    return machine
 
 
 def directories(machine: Machine) -> dict[str, str]:
