@@ -87,7 +87,7 @@ repository:
   returned: success
   type: str
 files_restored:
-  description: How many paths were written.
+  description: How many paths restic wrote; it counts every directory, also one that stays as it is.
   returned: success
   type: int
 bytes_restored:

@@ -65,7 +65,7 @@ def heavy(machine: Machine) -> Iterator[None]:
     machine.sh("rm -f /srv/slow/data /srv/upload/data")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spare() -> Iterator[Machine]:
     """A Debian 13 that Holdfast has never been on; it lives as long as the tests."""
     machine = Machine("holdfast-default-spare")

@@ -117,7 +117,12 @@ def test_restore_gives_the_files_back_and_refuses_to_write_over(spare: Machine) 
     assert refused["status"] == "FAILED"
     assert refused["exit_status"] == 2
     again = restore(overwrite=True)
-    assert (again["status"], again["files_restored"]) == ("SUCCESS", 0)
+    assert (again["status"], again["changes"]) == ("SUCCESS", [])
+    spare.write("/srv/back/srv/data/one", "damaged")
+    mended = restore(overwrite=True)
+    assert mended["status"] == "CHANGED"
+    assert any(change["path"].endswith("/srv/data/one") for change in mended["changes"])
+    assert spare.sh("diff -r /srv/data /srv/back/srv/data") == ""
 
 
 def test_forget_foretells_what_goes_and_then_removes_just_that(spare: Machine) -> None:
