@@ -9,8 +9,10 @@ export LC_ALL := C.UTF-8
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
 export ANSIBLE_CONNECTION_PLUGINS := $(CURDIR)/tests/connection
 export MOLECULE_COMMAND_BORDERS := false
+# Three digits that tell this checkout's test hosts and their ports from another's on the same machine.
+export HOLDFAST_CHECKOUT := $(shell printf %s '$(CURDIR)' | cksum | cut -d' ' -f1 | tail -c4)
 
-.PHONY: help setup demo demo-clean test lint unit sanity molecule bench clean
+.PHONY: help setup demo demo-clean test lint unit sanity molecule shell bench clean
 .NOTPARALLEL:
 
 help: ## Print the targets
@@ -43,6 +45,9 @@ sanity: prepare-python ## Run ansible-test sanity
 
 molecule: setup ## Run a scenario on test hosts: SCENARIO=default
 	molecule test --scenario-name $(SCENARIO)
+
+shell: setup ## Open a shell with the tools and variables of the tests
+	@$${SHELL:-sh}
 
 bench: export PYTHONPATH := $(CURDIR)/tests/path
 bench: setup ## Measure what a run costs over restic itself

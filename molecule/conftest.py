@@ -11,19 +11,23 @@ import testinfra
 import yaml
 from testinfra.host import Host
 
-from tests.integration.machine import Machine
+from tests.integration.machine import Machine, container_of
 
 
-def _containers() -> list[str]:
-    scenario = os.environ["MOLECULE_SCENARIO_NAME"]
-    platforms = yaml.safe_load(Path(os.environ["MOLECULE_FILE"]).read_text())["platforms"]
-    return [f"holdfast-{scenario}-{platform['name']}" for platform in platforms]
+def _platforms() -> list[str]:
+    return [platform["name"] for platform in yaml.safe_load(Path(os.environ["MOLECULE_FILE"]).read_text())["platforms"]]
 
 
-@pytest.fixture(scope="session", params=_containers())
-def container(request: pytest.FixtureRequest) -> str:
-    """The container that is a host of the scenario."""
+@pytest.fixture(scope="session", params=_platforms())
+def platform(request: pytest.FixtureRequest) -> str:
+    """The name of a host of the scenario in its inventory."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def container(platform: str) -> str:
+    """The container that is a host of the scenario."""
+    return container_of(platform)
 
 
 @pytest.fixture(scope="session")

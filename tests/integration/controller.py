@@ -82,7 +82,7 @@ def _ansible(program: str, words: list[str], environment: Mapping[str, str] | No
             **os.environ,
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_CONNECTION_PLUGINS": str(CHECKOUT / "tests/connection"),
-            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORCE_COLOR": "false",
             **(environment or {}),
         },
         stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -233,6 +234,11 @@ class Machine:
     def inventory_name(self) -> str:
         """What the inventory calls the host."""
         return self.name.rpartition("-")[2]
+
+
+def container_of(platform: str) -> str:
+    """Return the name of the container that the inventory of the running scenario calls `platform`."""
+    return f"holdfast-{os.environ['HOLDFAST_CHECKOUT']}-{os.environ['MOLECULE_SCENARIO_NAME']}-{platform}"
 
 
 def backup_unit(job: str) -> str:

@@ -12,7 +12,7 @@ import yaml
 from tests import hosts
 from tests.integration import tree
 from tests.integration.keys import cheapen
-from tests.integration.machine import Machine
+from tests.integration.machine import Machine, container_of
 
 HERE = Path(__file__).resolve().parent
 INVENTORY = HERE.parent / "inventory"
@@ -68,7 +68,7 @@ def heavy(machine: Machine) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def spare() -> Iterator[Machine]:
     """A Debian 13 that Holdfast has never been on; it lives as long as the tests."""
-    machine = Machine("holdfast-default-spare")
+    machine = Machine(container_of("spare"))
     hosts.start("trixie", machine.name, volumes=hosts.tools())
     yield machine
     machine.disconnect()

@@ -11,7 +11,7 @@ from tests.integration.faults import drop_in, frozen, full, wrong
 from tests.integration.machine import METRICS, Machine, backup_unit
 from tests.integration.outcomes import expect, expect_run
 
-pytestmark = pytest.mark.parametrize("container", ["holdfast-default-debian13"], indirect=True, scope="session")
+pytestmark = pytest.mark.parametrize("platform", ["debian13"], indirect=True, scope="session")
 
 UPLOAD_LIMIT = 60
 

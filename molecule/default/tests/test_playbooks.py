@@ -14,7 +14,7 @@ from tests.integration.controller import inventory_variables, play
 from tests.integration.faults import unreadable, without
 from tests.integration.machine import METRICS, Machine
 
-pytestmark = pytest.mark.parametrize("container", ["holdfast-default-debian13"], indirect=True, scope="session")
+pytestmark = pytest.mark.parametrize("platform", ["debian13"], indirect=True, scope="session")
 
 HOST = "debian13"
 SNAPSHOT = Path(snapshot.__file__).read_text()

@@ -11,7 +11,7 @@ from tests.integration.argv import ArgvWatch
 from tests.integration.controller import Played, play
 from tests.integration.machine import Machine
 
-pytestmark = pytest.mark.parametrize("container", ["holdfast-default-debian13"], indirect=True, scope="session")
+pytestmark = pytest.mark.parametrize("platform", ["debian13"], indirect=True, scope="session")
 
 # Prints the files that have one of the strings given on stdin in them, with their modes; the repositories' own data is restic's to protect.
 SEARCH = """
