@@ -257,7 +257,8 @@ def _restore(options: argparse.Namespace) -> int:
         at=at,
         include=tuple(options.include),
         target=options.target,
-        overwrite=options.overwrite,
+        # A look at what would change is also for somebody who has not decided to write over it.
+        overwrite=options.overwrite or options.dry_run,
         delete=options.delete,
         dry_run=options.dry_run,
     )

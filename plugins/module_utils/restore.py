@@ -214,7 +214,7 @@ def include_patterns(request: Request, wanted: Sequence[str]) -> tuple[str, ...]
 
 
 def _refuse_to_overwrite(request: Request, wanted: Sequence[str]) -> None:
-    if request.dry_run or request.overwrite:
+    if request.overwrite:
         return
     places = [Path(path) for path in wanted if path.startswith("/")] if request.target == IN_PLACE else [Path(request.target)]
     for place in places:

@@ -127,9 +127,9 @@ def main() -> None:
             make_tree()
             seconds(HOLDFAST)
         elif name == "unchanged":
-            found[name] = compare(15, changing=False)
+            found[name] = compare(25, changing=False)
         elif name == "changed":
-            found[name] = compare(9, changing=True)
+            found[name] = compare(15, changing=True)
         elif name == "memory":
             found[name] = memory()
         elif name == "status":

@@ -175,9 +175,10 @@ def test_a_restore_compares_everything_also_below_odd_names(restored: tuple[rest
     assert report.bytes_restored == 25600 + len("plain\n") + len("latin")
 
 
-def test_a_restore_beside_what_is_there_is_refused(stored: Stored, restored: tuple[restore.Report, Path]) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_restore_beside_what_is_there_is_refused(dry_run: bool, stored: Stored, restored: tuple[restore.Report, Path]) -> None:
     with pytest.raises(RestoreRefused, match=r"is not empty\. Say --overwrite"):
-        restore.run_alone(stored.restic, SOURCE, Request(target=str(restored[1])))
+        restore.run_alone(stored.restic, SOURCE, Request(target=str(restored[1]), dry_run=dry_run))
 
 
 def test_a_dry_run_lists_and_changes_nothing(stored: Stored, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 from testinfra.host import Host
 
-from tests.integration.machine import METRICS, Machine
+from tests.integration.machine import METRICS, Machine, backup_unit
 
 SERVICES = {
     "odd", "pair", "slow", "upload", "cloud", "both", "mounted", "cramped", "sealed", "keep-1", "keep-3", "hooked",
@@ -46,6 +46,12 @@ def test_system_job_stores_the_package_list(machine: Machine) -> None:
     assert {"/etc", "/root", "/usr/local", "/var/lib/holdfast/system"} <= set(snapshot["paths"])
     packages = machine.restic_by_hand("nas", "dump", snapshot["id"], "/var/lib/holdfast/system/packages")
     assert re.search(r"^python3\s+install$", packages, re.MULTILINE)
+
+
+def test_mount_of_a_repository_is_wanted_and_waited_for_but_judged_by_the_engine(machine: Machine) -> None:
+    unit = backup_unit("service-mounted")
+    for name, listed in {"Wants": True, "After": True, "Requires": False, "RequiresMountsFor": False}.items():
+        assert ("mnt-disk.mount" in machine.show(unit, name).split()) is listed, name
 
 
 def test_timers_are_persistent_and_spread_and_each_has_a_next_run(machine: Machine) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.faults import unreadable, without
-from tests.integration.machine import METRICS, Machine
+from tests.integration.machine import METRICS, Machine, backup_unit, wait_for
 from tests.integration.outcomes import expect, expect_run
 
 LOG = "/var/lib/hooked/log"
@@ -42,6 +42,25 @@ def test_second_start_is_refused_and_touches_no_metric(machine: Machine, heavy: 
         assert status == 75
         assert machine.sh(look) == before
     assert machine.metrics("service-slow")["nas"].result == "complete"
+
+
+def test_unit_started_while_a_command_holds_the_lock_touches_no_metric(machine: Machine, heavy: None) -> None:
+    look = f"stat --format='%Y %Z %i' {METRICS}/holdfast_backup_service-slow.prom"
+    before = machine.sh(look)
+    machine.sh("nohup holdfast run service-slow > /dev/null 2>&1 &")
+    wait_for(lambda: machine.entry("service-slow", "nas")["running"], "the command holds the lock")
+    assert machine.start_unit("service-slow")[0] != 0
+    assert machine.show(backup_unit("service-slow"), "ExecMainStatus") == "75"
+    assert machine.sh(look) == before
+    wait_for(lambda: not machine.entry("service-slow", "nas")["running"], "the command ends")
+    assert machine.metrics("service-slow")["nas"].result == "complete"
+    machine.sh(f"systemctl reset-failed {backup_unit('service-slow')}")
+
+
+def test_systemctl_status_tells_how_far_a_run_is(machine: Machine, heavy: None) -> None:
+    far = r"nas: [1-9]\d?%, [\d.]+ MiB of 32\.0 MiB, \d of \d files, \ds left"
+    with machine.under_way("service-slow"):
+        wait_for(lambda: re.search(far, machine.status_text("service-slow")), "the time left is known", 5)
 
 
 def test_other_job_runs_meanwhile(machine: Machine, heavy: None) -> None:
