@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 
 from . import forget, hooks, locks, log, manifest, metrics, names, state, systemd
-from .errors import EXIT_BUSY, HoldfastError
+from .errors import EXIT_BUSY, BusyError, HoldfastError
 from .state import FAILED, Expected, JobState, Outcome
 
 
@@ -130,12 +131,15 @@ def cleanup() -> list[str]:
     """
     settled = []
     for job in state.known_jobs():
-        known = state.read_job(job)
-        if known.running is None or locks.holder(names.job_lock(job)) is not None:
+        if state.read_job(job).running is None:
             continue
+        lock = names.job_lock(job)
         # /run is empty after a boot; the kernel's boot_id stays the same when a container is reset.
-        same_boot = os.path.exists(names.lock_file(names.job_lock(job)))
-        reason = f"run {known.running.run} never ended" + ("" if same_boot else ": the machine was reset or shut down")
-        settle(job, known, reason, 1, "")
-        settled.append(job)
+        same_boot = os.path.exists(names.lock_file(lock))
+        with suppress(BusyError), locks.held(lock, f"cleanup of {job}"):
+            known = state.read_job(job)
+            if known.running is not None:
+                reason = f"run {known.running.run} never ended" + ("" if same_boot else ": the machine was reset or shut down")
+                settle(job, known, reason, 1, "")
+                settled.append(job)
     return settled

@@ -15,15 +15,8 @@ options:
   textfile_directory:
     description: The directory for metric files, made if it is missing.
     type: path
-attributes:
-  check_mode:
-    description: Can run in check mode and tell what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
-author:
-  - Holdfast maintainers (@holdfast)
+extends_documentation_fragment:
+  - holdfast.backup.attributes
 """
 
 EXAMPLES = r"""

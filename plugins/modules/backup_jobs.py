@@ -20,15 +20,8 @@ options:
     description: Only look whether this host can have the manifest, such as whether systemd takes its schedules; change nothing.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Can run in check mode and tell what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
-author:
-  - Holdfast maintainers (@holdfast)
+extends_documentation_fragment:
+  - holdfast.backup.attributes
 """
 
 EXAMPLES = r"""

@@ -9,15 +9,8 @@ short_description: Read what services on a host declare about their backup
 version_added: 0.1.0
 description:
   - Reads the files C(*.yml) in C(/etc/holdfast/services.d), which services' own roles put there.
-attributes:
-  check_mode:
-    description: It changes nothing.
-    support: full
-  diff_mode:
-    description: It changes nothing.
-    support: none
-author:
-  - Holdfast maintainers (@holdfast)
+extends_documentation_fragment:
+  - holdfast.backup.attributes.info
 """
 
 EXAMPLES = r"""

@@ -23,15 +23,8 @@ options:
     description: Install only if there is no restic, or an older one.
     type: str
     default: 0.18.0
-attributes:
-  check_mode:
-    description: Can run in check mode and tell what would change.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
-author:
-  - Holdfast maintainers (@holdfast)
+extends_documentation_fragment:
+  - holdfast.backup.attributes
 """
 
 EXAMPLES = r"""

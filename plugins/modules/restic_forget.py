@@ -39,15 +39,7 @@ options:
     default: 0
 extends_documentation_fragment:
   - holdfast.backup.repository
-attributes:
-  check_mode:
-    description: Can run in check mode and tell which restic snapshots would go.
-    support: full
-  diff_mode:
-    description: Shows which restic snapshots go.
-    support: full
-author:
-  - Holdfast maintainers (@holdfast)
+  - holdfast.backup.attributes
 """
 
 EXAMPLES = r"""

@@ -42,15 +42,7 @@ options:
     default: false
 extends_documentation_fragment:
   - holdfast.backup.repository
-attributes:
-  check_mode:
-    description: Can run in check mode and tell what would change.
-    support: full
-  diff_mode:
-    description: Tells what has changed, or would, without showing a secret.
-    support: full
-author:
-  - Holdfast maintainers (@holdfast)
+  - holdfast.backup.attributes
 """
 
 EXAMPLES = r"""

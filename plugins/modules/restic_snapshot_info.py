@@ -22,15 +22,7 @@ options:
 extends_documentation_fragment:
   - holdfast.backup.repository
   - holdfast.backup.repository.job
-attributes:
-  check_mode:
-    description: It changes nothing.
-    support: full
-  diff_mode:
-    description: It changes nothing.
-    support: none
-author:
-  - Holdfast maintainers (@holdfast)
+  - holdfast.backup.attributes.info
 """
 
 EXAMPLES = r"""

@@ -9,15 +9,8 @@ short_description: Tell how well each job of a host is protected
 version_added: 0.1.0
 description:
   - Reads the state of the host's jobs, as C(holdfast status --json) does. It asks no repository.
-attributes:
-  check_mode:
-    description: It changes nothing.
-    support: full
-  diff_mode:
-    description: It changes nothing.
-    support: none
-author:
-  - Holdfast maintainers (@holdfast)
+extends_documentation_fragment:
+  - holdfast.backup.attributes.info
 """
 
 EXAMPLES = r"""
