@@ -12,7 +12,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # Three digits that tell this checkout's test hosts and their ports from another's on the same machine.
 export HOLDFAST_CHECKOUT := $(shell printf %s '$(CURDIR)' | cksum | cut -d' ' -f1 | tail -c4)
 
-.PHONY: help setup demo demo-clean test lint unit sanity molecule shell bench clean
+.PHONY: help setup demo demo-clean test lint unit sanity molecule zfs shell bench clean
 .NOTPARALLEL:
 
 help: ## Print the targets
@@ -27,7 +27,7 @@ demo: setup ## Protect a host that lives in a container, break something, restor
 demo-clean: ## Remove what the demo left running
 	python3 -m demo.run --clean
 
-test: lint unit sanity molecule ## Run every check, as continuous integration does
+test: lint unit sanity molecule zfs ## Run every check, as continuous integration does
 
 lint: prepare-python ## Check style and types
 	ruff check
@@ -49,8 +49,11 @@ molecule: setup ## Run a scenario on test hosts: SCENARIO=default
 shell: setup ## Open a shell with the tools and variables of the tests
 	@$${SHELL:-sh}
 
+zfs: prepare-zfs ## Run the scenario on a virtual machine with OpenZFS
+	$(MAKE) molecule SCENARIO=zfs
+
 bench: export PYTHONPATH := $(CURDIR)/tests/path
-bench: setup ## Measure what a run costs over restic itself
+bench: setup prepare-zfs ## Measure what a run costs over restic itself
 	python -m tests.bench
 
 clean: ## Remove test hosts, caches of tools, and prepared things that are out of date

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.setup.cache import ROOT
-from tests.setup.images import tag
+from tests.setup.images import HOSTS
 
 LABEL = "holdfast-test-host"
 BOOT_LIMIT = 60.0
@@ -58,13 +58,13 @@ class Host:
 
     def copy_in(self, source: Path | str, target: str) -> None:
         """Copy a file or directory of this machine to the host."""
-        _podman("cp", str(source), f"{self.name}:{target}")
+        podman("cp", str(source), f"{self.name}:{target}")
 
     def reboot(self, *, crash: bool = False) -> None:
         """Shut down and start again, or with `crash` as if the power had failed. Files stay; /run and /tmp do not."""
-        _podman("kill" if crash else "stop", self.name)
-        _podman("wait", self.name)
-        _podman("start", self.name)
+        podman("kill" if crash else "stop", self.name)
+        podman("wait", self.name)
+        podman("start", self.name)
         self.wait()
 
     def wait(self) -> None:
@@ -82,7 +82,12 @@ class Host:
         raise HostError(f"{self.name}: not up after {BOOT_LIMIT:.0f} s (last state: {state or 'none'})")
 
 
-def _podman(*argv: str) -> None:
+def podman(*argv: str) -> None:
+    """Run podman.
+
+    Raises:
+        HostError: it failed.
+    """
     result = subprocess.run(["podman", *argv], check=False, capture_output=True, text=True)
     if result.returncode:
         raise HostError(f"podman {' '.join(argv)} ended with status {result.returncode}:\n{result.stderr}")
@@ -106,7 +111,7 @@ def start(release: str, name: str, *, volumes: Sequence[str] = (), extra: Sequen
     `volumes` are podman's SOURCE:TARGET[:OPTIONS], `extra` more of its options.
     """
     mounts = [*_cgroup_volumes(), *(f"--volume={volume}" for volume in volumes)]
-    _podman(*RUN, f"--name={name}", f"--hostname={name}", *mounts, *extra, tag(release), *INIT)
+    podman(*RUN, f"--name={name}", f"--hostname={name}", *mounts, *extra, HOSTS[release].tag, *INIT)
     host = Host(name)
     host.wait()
     return host
@@ -114,7 +119,7 @@ def start(release: str, name: str, *, volumes: Sequence[str] = (), extra: Sequen
 
 def stop(name: str) -> None:
     """Remove a host; one that does not exist is no error."""
-    _podman("rm", "--force", "--ignore", "--time=0", name)
+    podman("rm", "--force", "--ignore", "--time=0", name)
 
 
 def stop_all() -> None:

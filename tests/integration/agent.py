@@ -1,11 +1,11 @@
-"""A process on a test host that runs commands one after the other; `podman exec` takes a quarter of a second for each."""
+"""A process on a test host that runs commands one after the other; a start of `podman exec` takes a quarter of a second."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _PROGRAM = """
 import json, subprocess, sys
@@ -24,16 +24,17 @@ for line in sys.stdin:
 
 
 class Agent:
-    """The process on one host."""
+    """The process on one host.
 
-    def __init__(self, container: str) -> None:
-        self._container = container
+    Args:
+        name: the host's.
+        enter: gives the command that runs some words on it.
+    """
+
+    def __init__(self, name: str, enter: Callable[[Sequence[str]], list[str]]) -> None:
+        self._name = name
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(
-            ["podman", "exec", "--interactive", container, "python3", "-u", "-c", _PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = subprocess.Popen(enter(["python3", "-u", "-c", _PROGRAM]), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, argv: Sequence[str], stdin: str | None, timeout: float) -> subprocess.CompletedProcess[str]:
         """Run a command to its end.
@@ -49,7 +50,7 @@ class Agent:
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         if not answer:
-            raise ConnectionError(f"{self._container} is gone")
+            raise ConnectionError(f"{self._name} is gone")
         status, stdout, stderr = json.loads(answer)
         if status is None:
             raise subprocess.TimeoutExpired(list(argv), timeout, stdout, stderr)

@@ -58,10 +58,16 @@ class Attempt:
 
 
 class Machine:
-    """A protected host."""
+    """A protected host.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of its container; the part behind the last ``-`` is the inventory's name of the host.
+        enter: gives the command that runs some words on it; into the container unless told otherwise.
+    """
+
+    def __init__(self, name: str, enter: Callable[[Sequence[str]], list[str]] | None = None) -> None:
         self.name = name
+        self._enter = enter or (lambda words: ["podman", "exec", "--interactive", name, *words])
         self._agent: Agent | None = None
 
     # -- doing
@@ -70,7 +76,7 @@ class Machine:
         self, argv: Sequence[str], *, check: bool = True, timeout: float = 60, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as root and return its result; bytes that are no UTF-8 are surrogates."""
-        self._agent = self._agent or Agent(self.name)
+        self._agent = self._agent or Agent(self.name, self._enter)
         done = self._agent.run(argv, stdin, timeout)
         if check and done.returncode:
             raise HostError(f"{self.name}: {' '.join(argv)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")

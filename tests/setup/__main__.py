@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.setup import cache, debian, images, python
+from tests.setup import cache, debian, images, machine, python
 
 
 def _prune() -> None:
@@ -18,7 +18,8 @@ def _prune() -> None:
 WORK: dict[str, list[Callable[[], object]]] = {
     "python": [python.venv],
     "tools": [debian.tools],
-    "images": [lambda: images.image("trixie"), lambda: images.image("bookworm")],
+    "images": [image.make for image in images.HOSTS.values()],
+    "zfs": [images.EMULATOR.make, machine.disk],
     "prune": [_prune],
 }
 

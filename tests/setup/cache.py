@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "holdfast"
 BUILDS = ROOT / "builds"
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class SetupError(Exception):
@@ -64,10 +65,10 @@ def locked() -> Iterator[None]:
 
 
 def key_of(inputs: Sequence[str | bytes]) -> str:
-    """Return the short hash under which something made from these inputs is kept."""
+    """Return the short hash under which something made from these inputs is kept, the same in every checkout."""
     digest = hashlib.sha256()
     for item in inputs:
-        data = item.encode() if isinstance(item, str) else item
+        data = item.replace(str(CHECKOUT), "").encode() if isinstance(item, str) else item
         digest.update(b"%d:" % len(data) + data)
     return digest.hexdigest()[:12]
 

@@ -15,7 +15,16 @@ MIRROR = "http://deb.debian.org"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # The first keyrings of bookworm did not have this key, without which trixie's archive cannot be checked.
 TRIXIE_KEY = "/usr/share/keyrings/debian-archive-trixie-stable.gpg"
-COMMANDS = ("git", "mmdebstrap", "podman", "runc")
+COMMANDS = {"git": "git", "mmdebstrap": "mmdebstrap", "mkfs.ext4": "e2fsprogs", "podman": "podman", "runc": "runc", "ssh": "openssh-client"}
+# mmdebstrap's options for a system that nobody reads manuals on.
+SMALL = [
+    "--variant=minbase",
+    '--aptopt=Acquire::Languages "none"',
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+]
 TOOLS = ("promtool", "restic", "restic-rest-server")
 
 
@@ -31,17 +40,17 @@ def install(packages: list[str]) -> None:
 
 def packages() -> None:
     """Install the packages that this machine lacks."""
-    missing = [command for command in COMMANDS if not shutil.which(command)]
+    missing = [package for command, package in COMMANDS.items() if not shutil.which(command)]
     if not os.path.exists(TRIXIE_KEY):
         missing.append("debian-archive-keyring")
     if missing:
         install(missing)
 
 
-def sources(release: str) -> list[str]:
+def sources(release: str, components: str = "main") -> list[str]:
     """Return the apt sources of a release."""
     suites = (("debian", release), ("debian", f"{release}-updates"), ("debian-security", f"{release}-security"))
-    return [f"deb [signed-by={KEYRING}] {MIRROR}/{archive} {suite} main" for archive, suite in suites]
+    return [f"deb [signed-by={KEYRING}] {MIRROR}/{archive} {suite} {components}" for archive, suite in suites]
 
 
 def tools() -> Path:

@@ -1,15 +1,15 @@
-"""Images of disposable test hosts: a minimal Debian with systemd as its first process."""
+"""Images of disposable containers: a minimal Debian, with systemd as its first process where it is a test host."""
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.setup.cache import BUILDS, key_of, run, step
-from tests.setup.debian import sources
+from tests.setup.debian import SMALL, sources
 
-REPOSITORY = "localhost/holdfast-host"
 RELEASES = ("trixie", "bookworm")
 
 # What every Debian host has and a minimal one lacks, then what tests use on a host.
@@ -25,54 +25,63 @@ MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", 
 ROOT_SHARED = Path(__file__).parent / "host/root-shared.service"
 
 
-def _mmdebstrap(release: str, unit: str, target: str) -> list[str]:
-    """Return the command that writes a release's root file system to a file, with a unit of ours in it."""
-    options = "--yes --no-install-recommends"
-    return [
-        "mmdebstrap",
-        "--variant=minbase",
+@dataclass(frozen=True)
+class Image:
+    """An image of a release, by what mmdebstrap puts into it and the files that it takes."""
+
+    name: str
+    release: str
+    options: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def repository(self) -> str:
+        """Its name in podman's storage, without the tag."""
+        return f"localhost/{self.name}"
+
+    def _mmdebstrap(self, target: str) -> list[str]:
+        return ["mmdebstrap", *SMALL, *self.options, self.release, target, *sources(self.release)]
+
+    @property
+    def tag(self) -> str:
+        """Its full name, which changes with what it is made from."""
+        return f"{self.repository}:{self.release}-{key_of([*self._mmdebstrap('target'), *(path.read_bytes() for path in self.files)])}"
+
+    def make(self) -> None:
+        """Make it unless it is there."""
+        if subprocess.call(["podman", "image", "exists", self.tag]) == 0:
+            return
+        with step(f"{self.name} {self.release}"), tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
+            tar = f"{scratch}/root.tar"
+            run(self._mmdebstrap(tar))
+            run(["podman", "import", "--change", 'CMD ["/sbin/init"]', tar, self.tag])
+
+
+def _host(release: str) -> Image:
+    options = (
         f"--include={INCLUDE}",
-        '--aptopt=Acquire::Languages "none"',
-        "--dpkgopt=force-unsafe-io",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
         "--skip=cleanup/apt",
         '--customize-hook=chroot "$1" apt-get clean',
-        f'--customize-hook=chroot "$1" apt-get install --download-only {options} {" ".join(FETCHED[release])}',
-        f'--customize-hook=upload "{unit}" /etc/systemd/system/{ROOT_SHARED.name}',
+        f'--customize-hook=chroot "$1" apt-get install --download-only --yes --no-install-recommends {" ".join(FETCHED[release])}',
+        f"--customize-hook=upload {ROOT_SHARED} /etc/systemd/system/{ROOT_SHARED.name}",
         f'--customize-hook=chroot "$1" systemctl enable {ROOT_SHARED.name}',
         f'--customize-hook=chroot "$1" systemctl mask {" ".join(MASKED)}',
-        release,
-        target,
-        *sources(release),
-    ]
+    )
+    return Image("holdfast-host", release, options, (ROOT_SHARED,))
 
 
-def tag(release: str) -> str:
-    """Return the name of a release's image."""
-    inputs: list[str | bytes] = [*_mmdebstrap(release, "unit", "target"), ROOT_SHARED.read_bytes()]
-    return f"{REPOSITORY}:{release}-{key_of(inputs)}"
+HOSTS = {release: _host(release) for release in RELEASES}
 
-
-def _exists(image: str) -> bool:
-    return subprocess.call(["podman", "image", "exists", image]) == 0
-
-
-def image(release: str) -> None:
-    """Make the image of a release unless it is there."""
-    if _exists(tag(release)):
-        return
-    with step(f"image {release}"), tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
-        tar = f"{scratch}/root.tar"
-        run(_mmdebstrap(release, str(ROOT_SHARED), tar))
-        run(["podman", "import", "--change", 'CMD ["/sbin/init"]', tar, tag(release)])
+# Debian 13's, since the emulator of Debian 12 crashes the kernel of 13 on two processors.
+EMULATOR = Image("holdfast-emulator", "trixie", ("--include=qemu-system-x86",))
 
 
 def prune() -> None:
     """Remove the images that no test of this checkout would use."""
-    current = {tag(release) for release in RELEASES}
-    listed = run(["podman", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={REPOSITORY}"])
-    stale = set(listed.split()) - current
+    current = [*HOSTS.values(), EMULATOR]
+    stale: set[str] = set()
+    for name in {image.repository for image in current}:
+        stale |= set(run(["podman", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name}"]).split())
+    stale -= {image.tag for image in current}
     if stale:
         run(["podman", "image", "rm", *stale])
