@@ -51,8 +51,8 @@ def environment_of(repository: Repository) -> Mapping[str, str]:
     return read_environment(Path(repository.environment_file)) if repository.environment_file else {}
 
 
-def restic_for(repository: Repository, settings: Settings, groups: tuple[str, ...] = ()) -> Restic:
-    """restic on a repository of this host, as the user holdfast."""
+def restic_for(repository: Repository, settings: Settings, groups: tuple[str, ...] = (), within: tuple[str, ...] = ()) -> Restic:
+    """restic on a repository of this host, as the user holdfast; a backup with more groups, and within another view of the host."""
     return Restic(
         Access(
             url=repository.url,
@@ -61,7 +61,7 @@ def restic_for(repository: Repository, settings: Settings, groups: tuple[str, ..
             limit_upload=settings.limit_upload,
             limit_download=settings.limit_download,
         ),
-        reader=Identity(USER, READER.capabilities, groups),
+        reader=Identity(USER, READER.capabilities, groups, within),
         restorer=RESTORER,
         plain=PLAIN,
     )

@@ -27,6 +27,11 @@ def unit_ended(job: str) -> None:
     known = state.read_job(job)
     if status == str(EXIT_BUSY) or (invocation and state.settled_invocation(job) == invocation):
         return
+    if invocation and known.ended_invocation == invocation:
+        # Killed between its last word on the disk and the metric.
+        metrics.publish_job(job, known)
+        state.note_settled(job, invocation)
+        return
     reason = f"the unit ended with result {result or 'unknown'} ({os.environ.get('EXIT_CODE', 'not started')} {status})".replace(" )", ")")
     settle(job, known, reason, exit_number(status), invocation)
 
@@ -80,17 +85,20 @@ def settle(job: str, known: JobState, reason: str, exit_code: int, invocation: s
     for name in known.expected.repositories if known.expected else ():
         settled = known.outcomes.get(name)
         if running and settled and settled.last_run >= began:
+            outcomes[name] = settled
             continue
         outcomes[name] = Outcome(FAILED, exit_code if exit_code not in (0, 3) else 1, now, duration=now - began, error=reason)
     merged = state.with_kept_success(known, outcomes)
     if running and running.stopped_units:
         _start_again(job, running.stopped_units)
+    destroy_snapshots()
     if running and not running.post_backup_begun:
         _post_backup(job, running.run)
     ended = known._replace(outcomes=merged, running=None)
     try:
         state.write_job(job, ended)
-        state.append_history(job, state.history_entry(running.run if running else "", began, FAILED, outcomes))
+        result = state.worst([outcome.result for outcome in outcomes.values()])
+        state.append_history(job, state.history_entry(running.run if running else "", began, result, outcomes))
     except OSError as error:
         log.error(f"{job}: state could not be kept: {error.filename}: {error.strerror}")
     metrics.publish_job(job, ended)
@@ -114,6 +122,25 @@ def _start_again(job: str, units: tuple[str, ...]) -> None:
         systemd.start(units)
     except HoldfastError as error:
         log.error(f"{job}: {error}")
+
+
+def destroy_snapshots() -> list[str]:
+    """Destroy the ZFS snapshots that runs left which have ended, count in the metric those that still stand, and give them."""
+    from . import instant
+
+    if not instant.is_needed():
+        return []
+    try:
+        found = manifest.load()
+    except HoldfastError as error:
+        log.error(str(error))
+        return instant.cleanup(manifest.Settings().stall_timeout)
+    left = instant.cleanup(found.settings.stall_timeout)
+    try:
+        metrics.publish_zfs(found, len(left))
+    except HoldfastError as error:
+        log.error(str(error))
+    return left
 
 
 def _post_backup(job: str, run: str) -> None:

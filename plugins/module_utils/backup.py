@@ -6,17 +6,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from . import hooks, locks, log, metrics, names, probe, process, state, systemd
+from . import hooks, layout, locks, log, metrics, names, probe, process, state, systemd
 from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, HoldfastError
-from .manifest import Job, Manifest
+from .manifest import Command, Job, Manifest, Repository
 from .progress import progress_text
-from .quantities import format_bytes, format_duration, printable
+from .quantities import counted, format_bytes, format_duration, printable
 from .restic_records import Backup
 from .state import COMPLETE, FAILED, PARTIAL, Expected, JobState, Outcome, Running
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import instant
 
 _SHOWN_UNREADABLE = 20
 EXIT_STATUS = {COMPLETE: EXIT_COMPLETE, PARTIAL: EXIT_PARTIAL, FAILED: EXIT_FAILED}
@@ -62,16 +67,18 @@ class _Run:
         self._outcomes: dict[str, Outcome] = {}
         self._state = JobState(expected=Expected.of(manifest, job))
         self._units_down: list[str] = []
+        self._frozen: instant.Record | None = None
 
     def execute(self) -> Report:
         job = self._job
-        log.info(f"{job.name}: run {self._name} begins: {', '.join(job.paths)} to {', '.join(job.repositories)}")
+        log.info(f"{job.name}: run {self._name} begins: {', '.join(job.paths) or job.zfs_dataset} to {', '.join(job.repositories)}")
         running = Running(self._name, self._invocation, os.getpid(), self._began)
-        self._state = state.read_job(job.name)._replace(expected=Expected.of(self._manifest, job), running=running)
+        self._state = _settled(job.name)._replace(expected=Expected.of(self._manifest, job), running=running)
         self._keep_state()
         metrics.preload()
         self._guarded(self._body, settled_too=False)
         self._guarded(self._start_units, settled_too=True)
+        self._thaw()
         self._guarded(self._post_backup, settled_too=True)
         return self._finish()
 
@@ -99,17 +106,74 @@ class _Run:
         reachable = [name for name in job.repositories if self._reachable(name)]
         if not reachable:
             return
-        hooks.run(
-            "pre_backup", job.pre_backup, hooks.environment(job.name, self._name, self._manifest.host), self._manifest.settings.hook_timeout
-        )
-        process.relay.check()
+        self._hooks("pre_backup", job.pre_backup)
         probe.check_sources(job.paths)
         paths = [*job.paths, *(probe.existing(job.optional_paths) if job.optional_paths else [])]
-        self._stop_units()
+        if job.zfs_dataset is None:
+            self._stop_units()
+        else:
+            paths = self._freeze(job.zfs_dataset, paths)
         for name in reachable:
             process.relay.check()
             self._outcomes[name] = self._one_repository(name, paths)
             self._keep_state()
+
+    def _hooks(self, phase: str, commands: Sequence[Command]) -> None:
+        variables = hooks.environment(self._job.name, self._name, self._manifest.host)
+        hooks.run(phase, commands, variables, self._manifest.settings.hook_timeout)
+        process.relay.check()
+
+    def _freeze(self, dataset: str, paths: Sequence[str]) -> list[str]:
+        """Take the ZFS snapshots that the job needs, its units down for no longer than that, and give the paths to back up."""
+        from . import instant
+
+        job = self._job
+        limit = self._manifest.settings.stall_timeout
+        systemd.status("taking ZFS snapshots")
+        instant.cleanup(limit)
+        wanted = instant.plan(job.origin, dataset, paths, job.exclude, limit)
+        instant.check_repositories(
+            job.origin, wanted, [found.url for name in job.repositories if (found := self._manifest.repositories[name]).type == "local"]
+        )
+        process.relay.check()
+        self._stop_units()
+        self._frozen = instant.take(job.name, self._name, wanted.layers, limit)
+        self._start_units()
+        log.info(f"{job.name}: {counted(len(wanted.layers), 'ZFS snapshot')} taken, first {self._frozen.names[0]}")
+        self._hooks("post_snapshot", job.post_snapshot)
+        return list(wanted.paths)
+
+    def _thaw(self) -> None:
+        """Destroy the run's ZFS snapshots; what cannot be destroyed now is told in the metric and tried again by the next cleanup."""
+        if self._job.zfs_dataset is None:
+            return
+        from . import instant
+
+        try:
+            busy = instant.discard(self._frozen, self._manifest.settings.stall_timeout) if self._frozen else []
+        except HoldfastError as error:
+            log.error(f"{self._job.name}: {error}")
+        else:
+            if busy:
+                log.warning(f"{self._job.name}: ZFS snapshot {busy[0]} is busy; the next cleanup tries again")
+        self._count_orphans()
+
+    def _count_orphans(self) -> None:
+        from . import instant
+
+        try:
+            metrics.publish_zfs(self._manifest, len(instant.orphans(self._name)))
+        except HoldfastError as error:
+            log.error(f"{self._job.name}: {error}")
+
+    def _within(self, repository: Repository) -> tuple[str, ...]:
+        """The view of the host in which restic reads: the run's ZFS snapshots in their places."""
+        if self._frozen is None:
+            return ()
+        from . import enclosure
+
+        live = [layout.CACHE, layout.CONFIGURATION, *([Path(repository.url)] if repository.type == "local" else [])]
+        return enclosure.prefix(self._frozen.path, live)
 
     def _reachable(self, name: str) -> bool:
         repository = self._manifest.repositories[name]
@@ -131,6 +195,8 @@ class _Run:
         if self._units_down:
             log.info(f"{self._job.name}: starting {', '.join(self._units_down)}")
             systemd.start(self._units_down, shielded=True)
+            self._units_down = []
+            self._note_running(stopped_units=())
 
     def _post_backup(self) -> None:
         if not self._job.post_backup:
@@ -145,7 +211,8 @@ class _Run:
         settings = self._manifest.settings
         systemd.status(f"{name}: opening the repository")
         try:
-            done = restic_for(self._manifest.repositories[name], settings, self._job.groups).backup(
+            repository = self._manifest.repositories[name]
+            done = restic_for(repository, settings, self._job.groups, self._within(repository)).backup(
                 paths,
                 host=self._manifest.host,
                 tags=self._job.all_tags,
@@ -216,7 +283,7 @@ class _Run:
             log.warning(f"{self._job.name}: state could not be kept: {error}")
 
     def _finish(self) -> Report:
-        self._state = self._state._replace(outcomes=self._merged(), running=None)
+        self._state = self._state._replace(outcomes=self._merged(), running=None, ended_invocation=self._invocation)
         outcomes = {name: self._state.outcomes[name] for name in self._job.repositories}
         report = Report(self._job.name, self._name, self._result(), outcomes)
         self._keep_state()
@@ -233,6 +300,16 @@ class _Run:
         if report.result == COMPLETE:
             log.settled()
         return report
+
+
+def _settled(job: str) -> JobState:
+    """What is known of a job, once a run of it that was killed outside a unit is settled; its lock is held."""
+    known = state.read_job(job)
+    if known.running is None:
+        return known
+    from . import aftermath
+
+    return aftermath.settle(job, known, f"run {known.running.run} never ended", EXIT_FAILED, "")
 
 
 class _Unreadable:

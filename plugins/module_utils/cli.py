@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
+        if words[:1] == ["within"]:
+            from . import enclosure
+
+            return enclosure.enter(words[1:])
         if len(words) == 2 and words[0] in INTERNAL and not words[1].startswith("-"):
             return INTERNAL[words[0]](words[1])
         if len(words) > 1 and words[0] == "backup" and "_ARGCOMPLETE" not in os.environ and not any(word[:1] == "-" for word in words):
@@ -83,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_snapshots(verbs)
     _add_restore(verbs)
     _add_forget(verbs)
-    cleanup = _verb(verbs, "cleanup", _cleanup, "settle runs that a reset or kill cut off; runs at boot")
+    cleanup = _verb(verbs, "cleanup", _cleanup, "settle runs that a reset or kill cut off, and destroy their ZFS snapshots; runs at boot")
     _json(cleanup)
     return parser
 
@@ -293,9 +297,10 @@ def _cleanup(options: argparse.Namespace) -> int:
     from . import aftermath
 
     settled = aftermath.cleanup()
+    orphans = aftermath.destroy_snapshots()
     if options.json:
-        _print_json({"settled": settled})
-    return EXIT_COMPLETE
+        _print_json({"settled": settled, "zfs_orphaned_snapshots": orphans})
+    return EXIT_FAILED if orphans else EXIT_COMPLETE
 
 
 def _run(job: str) -> int:

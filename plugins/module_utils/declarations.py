@@ -288,16 +288,21 @@ class _Planner:
 
     @staticmethod
     def _job(name: str, origin: str, declared: dict[str, Any], primaries: list[str]) -> Job:
-        if Reader({"use_snapshots": declared.pop("use_snapshots", None)}, origin).flag("use_snapshots", False):
+        snapshots = Reader({"use_snapshots": declared.pop("use_snapshots", None)}, origin).flag("use_snapshots", False)
+        dataset = declared.get("zfs_dataset")
+        if snapshots and dataset is None:
             raise ConfigurationError(
-                f"{origin}.use_snapshots: this release cannot take ZFS snapshots yet. Set it to false, and name in stop_units what must "
-                "not write during the backup."
+                f"{origin}.zfs_dataset: is missing, and use_snapshots needs it. Name the dataset that holds the service's files, as "
+                "'zfs list' shows it."
             )
-        dataset = declared.pop("zfs_dataset", None)
-        if dataset is not None:
-            raise wrong(f"{origin}.zfs_dataset", dataset, "has no effect without use_snapshots", "Take it out.")
+        if dataset is not None and not snapshots:
+            raise wrong(
+                f"{origin}.zfs_dataset", dataset, "has no effect without use_snapshots", "Set use_snapshots to true, or take it out."
+            )
         declared["repositories"] = repositories_of(origin, declared, primaries)
-        if not declared.get("paths"):
+        if snapshots:
+            declared.setdefault("paths", [])
+        elif not declared.get("paths"):
             if declared.get("paths") is not None or not declared.get("service"):
                 raise ConfigurationError(f"{origin}.paths: names nothing to back up. List at least one directory or file.")
             declared["paths"] = [f"/var/lib/{declared['service']}"]

@@ -7,10 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import layout, metrics, names, state, systemd, units
+from . import instant, layout, metrics, names, state, systemd, units, zfs
 from .errors import ConfigurationError
 from .files import read_text, remove, write_atomically
 from .manifest import Manifest
+from .reader import choose, wrong
 from .state import Expected, JobState
 
 _OURS = (
@@ -41,16 +42,48 @@ def check_host(manifest: Manifest) -> None:
     """What only the host can tell of a manifest; changes nothing.
 
     Raises:
-        ConfigurationError: a schedule is none that systemd takes, or a group does not exist.
+        ConfigurationError: a schedule is none that systemd takes, or a ZFS dataset does not exist.
     """
     calendars = units.calendars(manifest)
-    wrong = systemd.wrong_calendars(list(calendars.values()))
+    unknown = systemd.wrong_calendars(list(calendars.values()))
     for origin, value in calendars.items():
-        if value in wrong:
+        if value in unknown:
             raise ConfigurationError(
                 f"{origin}: {value!r} is neither hourly, daily, weekly or monthly nor an OnCalendar expression that systemd takes. "
                 f"Try it with: systemd-analyze calendar {value!r}"
             )
+
+    _check_datasets(manifest)
+
+
+def _check_datasets(manifest: Manifest) -> None:
+    jobs = [job for job in manifest.jobs.values() if job.zfs_dataset]
+    if not jobs:
+        return
+    try:
+        known = {found.name: found for found in zfs.datasets()}
+    except zfs.ZfsError as error:
+        raise ConfigurationError(f"{jobs[0].origin}.use_snapshots: {error}") from None
+    for job in jobs:
+        found = known[choose(f"{job.origin}.zfs_dataset", str(job.zfs_dataset), known, "ZFS dataset of this host")]
+        if found.type == "volume":
+            raise wrong(
+                f"{job.origin}.zfs_dataset", found.name, "is a volume, and a backup of files cannot see into it", "Name a file system."
+            )
+
+
+def _located(manifest: Manifest) -> Manifest:
+    """The manifest with the mount points as paths of jobs that name a dataset alone: their units must let hooks write there."""
+    roots = {str(job.zfs_dataset): job for job in manifest.jobs.values() if job.zfs_dataset and not job.paths}
+    if not roots:
+        return manifest
+    points: dict[str, list[str]] = {root: [] for root in roots}
+    for found in zfs.datasets(list(roots), recursive=True):
+        for root in roots:
+            if found.mountpoint.startswith("/") and (found.name == root or found.name.startswith(f"{root}/")):
+                points[root].append(found.mountpoint)
+    located = {job.name: job._replace(paths=tuple(points[root])) for root, job in roots.items()}
+    return manifest._replace(jobs={**manifest.jobs, **located})
 
 
 def converge(manifest: Manifest, check: bool = False) -> Changes:
@@ -72,7 +105,7 @@ class _Converger:
         self._changes = Changes()
 
     def converge(self) -> Changes:
-        texts = {**units.shared(self._manifest), **units.instances(self._manifest)}
+        texts = {**units.shared(self._manifest), **units.instances(_located(self._manifest))}
         wanted = {Path(names.UNITS, name): text for name, text in texts.items()}
         wanted[layout.MANIFEST] = self._manifest.text()
         timers = sorted(path.name for path in wanted if path.name.endswith(".timer"))
@@ -80,6 +113,7 @@ class _Converger:
         self._compare(wanted)
         self._turn_off([path.name for path in gone if path.name.endswith(".timer")], timers)
         self._remove(gone)
+        self._destroy_orphans()
         self._write(wanted)
         if any(path.startswith(names.UNITS) for path in (*self._changes.written, *self._changes.removed)) and not self._check:
             systemd.daemon_reload()
@@ -115,7 +149,7 @@ class _Converger:
         directory = Path(self._manifest.textfile_directory)
         old_jobs = [job for job in state.known_jobs() if job not in self._manifest.jobs and state.read_job(job).expected is not None]
         repositories = list(self._manifest.repositories)
-        for path in [*gone, *metrics.stale_files(directory, list(self._manifest.jobs), repositories)]:
+        for path in [*gone, *metrics.stale_files(directory, self._manifest.jobs, repositories)]:
             self._changes.removed[str(path)] = (
                 "".join(read_text(child) or "" for child in path.glob("*")) if path.is_dir() else read_text(path) or ""
             )
@@ -124,6 +158,13 @@ class _Converger:
         if not self._check:
             for job in old_jobs:
                 state.write_job(job, state.read_job(job)._replace(expected=None))
+
+    def _destroy_orphans(self) -> None:
+        """Destroy the ZFS snapshots that runs left which have ended, also of jobs that are gone."""
+        for name in instant.orphans():
+            self._changes.removed[name] = ""
+        if instant.is_needed() and not self._check:
+            instant.cleanup(self._manifest.settings.stall_timeout)
 
     def _turn_on(self, timers: list[str]) -> None:
         if not self._manifest.enable:

@@ -15,6 +15,7 @@ DATA = Path("/var/lib/holdfast")
 STATE = DATA / "state"
 HISTORY = DATA / "history"
 REPOSITORIES = DATA / "repositories"
+ZFS_RUNS = DATA / "zfs"
 SYSTEM_LISTS = DATA / "system"
 HOME = DATA / "home"
 
@@ -30,6 +31,11 @@ COMPLETION = Path("/usr/share/bash-completion/completions/holdfast")
 def job_metrics(directory: Path, job: str) -> Path:
     """The metric file of a job."""
     return directory / f"holdfast_backup_{job}.prom"
+
+
+def zfs_metrics(directory: Path) -> Path:
+    """The metric file of the host's ZFS snapshots."""
+    return directory / "holdfast_zfs.prom"
 
 
 def repository_metrics(directory: Path, repository: str) -> Path:

@@ -256,7 +256,9 @@ class Job(NamedTuple):
     tags: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     pre_backup: tuple[Command, ...] = ()
+    post_snapshot: tuple[Command, ...] = ()
     post_backup: tuple[Command, ...] = ()
+    zfs_dataset: str | None = None
     stop_units: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     protection: str = "standard"
@@ -274,7 +276,15 @@ class Job(NamedTuple):
         service = reader.text("service", None)
         check_name(origin, name[len(names.SERVICE_PREFIX) :] if service else name)
         paths = tuple(check_path(f"{reader.at('paths')}[{index}]", path) for index, path in enumerate(reader.texts("paths")))
-        if not paths:
+        dataset = reader.text("zfs_dataset", None)
+        if dataset is not None:
+            from .zfs import NameInvalid, check_dataset
+
+            try:
+                check_dataset(dataset)
+            except NameInvalid as error:
+                raise ConfigurationError(f"{reader.at('zfs_dataset')}: {error}") from None
+        elif not paths:
             raise ConfigurationError(f"{reader.at('paths')}: is empty. Name at least one directory or file to back up.")
         job = cls(
             name=name,
@@ -287,7 +297,9 @@ class Job(NamedTuple):
             tags=parse_tags(reader.texts("tags", []), reader.at("tags")),
             exclude=tuple(reader.texts("exclude", [])),
             pre_backup=parse_commands(reader.value("pre_backup", []), reader.at("pre_backup")),
+            post_snapshot=parse_commands(reader.value("post_snapshot", []), reader.at("post_snapshot")),
             post_backup=parse_commands(reader.value("post_backup", []), reader.at("post_backup")),
+            zfs_dataset=dataset,
             stop_units=parse_units(reader.texts("stop_units", []), reader.at("stop_units")),
             groups=tuple(check_name(reader.at("groups"), group) for group in reader.texts("groups", [])),
             protection=reader.text("protection", "standard"),
@@ -297,6 +309,8 @@ class Job(NamedTuple):
             runbook_url=reader.text("runbook_url", ""),
         )
         reader.end()
+        if job.post_snapshot and dataset is None:
+            raise ConfigurationError(f"{reader.at('post_snapshot')}: has no effect without use_snapshots. Use post_backup, or take it out.")
         if not job.frequency:
             raise wrong(reader.at("frequency"), "", "is empty", "Write hourly, daily, weekly, monthly or an OnCalendar expression.")
         return job

@@ -12,6 +12,7 @@ from typing import Any
 from . import layout
 from .errors import HoldfastError
 from .files import read_text, write_atomically
+from .manifest import Job, Manifest
 from .state import COMPLETE, RESULTS, JobState, Outcome, RepositoryState
 
 _AFTER_START = 0.1
@@ -37,6 +38,11 @@ _FORGET_FAMILIES: Mapping[str, str] = {
     "restic_forget_status": "1 if the last forget and prune succeeded, 0 if not.",
     "restic_forget_duration_seconds": "How long the last forget and prune took.",
     "restic_forget_last_success_timestamp": "When the last successful forget and prune ended, in Unix seconds.",
+}
+
+
+_ZFS_FAMILIES: Mapping[str, str] = {
+    "holdfast_zfs_orphaned_snapshots": "ZFS snapshots of runs that have ended, which could not be destroyed yet.",
 }
 
 
@@ -143,6 +149,17 @@ def publish_repository(repository: str, state: RepositoryState) -> bool:
     return _publish(layout.repository_metrics(Path(state.textfile_directory), repository), repository_text(repository, state))
 
 
+def publish_zfs(manifest: Manifest, orphans: int) -> bool:
+    """Write the metric file of this host's ZFS snapshots if it would change; say whether it did.
+
+    Raises:
+        MetricsError: it cannot be written.
+    """
+    sheet = _Sheet(_ZFS_FAMILIES)
+    sheet.set("holdfast_zfs_orphaned_snapshots", {"hostname": manifest.host}, orphans)
+    return _publish(layout.zfs_metrics(Path(manifest.textfile_directory)), sheet.text())
+
+
 def _publish(path: Path, text: str) -> bool:
     try:
         if not text or read_text(path) == text:
@@ -153,8 +170,10 @@ def _publish(path: Path, text: str) -> bool:
     return True
 
 
-def stale_files(directory: Path, jobs: Sequence[str], repositories: Sequence[str]) -> list[Path]:
+def stale_files(directory: Path, jobs: Mapping[str, Job], repositories: Sequence[str]) -> list[Path]:
     """Our metric files of jobs and repositories that are not there any more; nobody else's."""
     wanted = {layout.job_metrics(directory, job) for job in jobs} | {layout.repository_metrics(directory, name) for name in repositories}
-    found = [*directory.glob("holdfast_backup_*.prom"), *directory.glob("holdfast_forget_*.prom")]
+    if any(job.zfs_dataset for job in jobs.values()):
+        wanted.add(layout.zfs_metrics(directory))
+    found = [path for pattern in ("backup_*", "forget_*", "zfs") for path in directory.glob(f"holdfast_{pattern}.prom")]
     return sorted(path for path in found if path not in wanted)

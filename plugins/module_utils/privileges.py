@@ -34,11 +34,13 @@ class Identity(NamedTuple):
         user: a user name, or None for this process's own user with all that it may do.
         capabilities: the only ones that it keeps, by setpriv's names.
         groups: supplementary groups beside the user's own.
+        within: what stands before even that, such as another mount namespace.
     """
 
     user: str | None = None
     capabilities: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
 
     def prefix(self, writable: Sequence[Path] | None = None) -> list[str]:
         """The arguments that stand before the program's own.
@@ -52,6 +54,7 @@ class Identity(NamedTuple):
         capabilities = ",".join(["-all", *(f"+{name}" for name in self.capabilities if held >> _NUMBERS[name] & 1)])
         groups = [f"--groups={','.join([self.user, *self.groups])}"] if self.groups else ["--init-groups"]
         return [
+            *self.within,
             "setpriv",
             f"--reuid={self.user}",
             f"--regid={self.user}",

@@ -79,11 +79,12 @@ class Expected(NamedTuple):
 
 
 class JobState(NamedTuple):
-    """What is known of a job."""
+    """What is known of a job; `ended_invocation` is systemd's name for the last run that ended itself."""
 
     expected: Expected | None = None
     outcomes: Mapping[str, Outcome] = {}
     running: Running | None = None
+    ended_invocation: str = ""
     last_failed_invocation: str = ""
 
 
@@ -126,6 +127,7 @@ def parse_job(document: Mapping[str, Any]) -> JobState:
         expected=Expected(**{**_known(Expected, expected), "repositories": tuple(expected["repositories"])}) if expected else None,
         outcomes={name: Outcome(**_known(Outcome, outcome)) for name, outcome in document.get("outcomes", {}).items()},
         running=Running(**{**_known(Running, running), "stopped_units": tuple(running.get("stopped_units", ()))}) if running else None,
+        ended_invocation=document.get("ended_invocation", ""),
         last_failed_invocation=document.get("last_failed_invocation", ""),
     )
 

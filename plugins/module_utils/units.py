@@ -42,6 +42,17 @@ UMask=0077
 """
 
 
+# What taking, mounting and destroying ZFS snapshots needs more; restic itself runs without it.
+_ZFS = """\
+CapabilityBoundingSet=CAP_SYS_ADMIN
+PrivateDevices=no
+DevicePolicy=closed
+DeviceAllow=/dev/zfs rw
+RestrictNamespaces=mnt
+SystemCallFilter=@mount
+"""
+
+
 def shared(manifest: Manifest) -> dict[str, str]:
     """The units that are there whatever the jobs are, by file name."""
     return {
@@ -127,7 +138,7 @@ def _cleanup() -> str:
     return HEADER + (
         "[Unit]\n"
         "Description=Settle backups that a reset cut off\n"
-        "After=local-fs.target\n"
+        "After=local-fs.target zfs.target\n"
         "\n"
         "[Service]\n"
         "Type=oneshot\n"
@@ -169,6 +180,7 @@ def job_drop_in(manifest: Manifest, job: Job) -> str:
         f"MemoryMax={resources.memory}\n"
         f"MemoryLow={resources.memory_reservation}\n"
         f"{home}"
+        f"{_ZFS if job.zfs_dataset else ''}"
         f"CPUQuota={resources.cpus:.0%}\n"
         f"ReadWritePaths={' '.join(quoted(path) for path in dict.fromkeys([*job.paths, *local]))}\n"
     )

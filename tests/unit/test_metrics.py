@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast import metrics
 from holdfast.state import COMPLETE, FAILED, PARTIAL, JobState, Outcome, RepositoryState, with_kept_success
-from tests.unit.samples import TOOLS, make_expected
+from tests.unit.samples import TOOLS, make_expected, make_job
 
 GOOD = Outcome(COMPLETE, 0, 1700000000.0, 1700000000.0, 145.0, 1, 2, 3, 4096, 8192, "abc")
 SINCE_DECLARED = {"restic_backup_job_info", "restic_backup_rpo_seconds"}
@@ -163,13 +163,15 @@ def test_stale_files_are_ours_alone(tmp_path: Path) -> None:
     names = [
         "holdfast_backup_a.prom", "holdfast_backup_gone.prom", "holdfast_forget_nas.prom", "holdfast_forget_gone.prom", "node.prom",
         "restic_backup_a.prom", "holdfast_backup_gone.txt", "my_holdfast_backup_x.prom", "holdfast_other.prom",
-        "holdfast_backup_gone.prom.bak",
+        "holdfast_backup_gone.prom.bak", "holdfast_zfs.prom", "holdfast_zfs_mine.prom",
     ]  # fmt: skip
     for name in names:
         (tmp_path / name).touch()
-    stale = metrics.stale_files(tmp_path, ["a"], ["nas"])
+    stale = metrics.stale_files(tmp_path, {"a": make_job("a")}, ["nas"])
+    assert [path.name for path in stale] == ["holdfast_backup_gone.prom", "holdfast_forget_gone.prom", "holdfast_zfs.prom"]
+    stale = metrics.stale_files(tmp_path, {"a": make_job("a", zfs_dataset="tank/a")}, ["nas"])
     assert [path.name for path in stale] == ["holdfast_backup_gone.prom", "holdfast_forget_gone.prom"]
 
 
 def test_there_is_nothing_stale_in_a_directory_that_is_missing(tmp_path: Path) -> None:
-    assert metrics.stale_files(tmp_path / "missing", [], []) == []
+    assert metrics.stale_files(tmp_path / "missing", {}, []) == []

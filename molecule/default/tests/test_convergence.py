@@ -149,6 +149,14 @@ def test_staged_host_has_everything_but_running_timers(machine: Machine, staged:
     expect_run(machine, "service-wiki", "complete")
 
 
+def test_zfs_snapshots_on_a_host_without_zfs_are_an_error_before_anything_changes(machine: Machine) -> None:
+    before = machine.read("/etc/holdfast/manifest.json")
+    played = site(holdfast_services={"app": {"use_snapshots": True, "zfs_dataset": "tank/app"}})
+    assert (played.status, played.tasks("changed")) == (2, [])
+    assert "holdfast_services.app.use_snapshots: listing ZFS datasets: there is no program zfs. Install zfsutils-linux" in played.message
+    assert machine.read("/etc/holdfast/manifest.json") == before
+
+
 def test_withdrawn_declaration_takes_the_job_away(machine: Machine, staged: Played) -> None:
     assert not machine.exists("/etc/holdfast/services.d/shipped.yml")
     assert not machine.exists(f"{UNITS}/holdfast-backup@service-shipped.timer")
