@@ -69,6 +69,13 @@ class Record(NamedTuple):
         """The record's file."""
         return layout.ZFS_RUNS / f"{self.run}.json"
 
+    def without_all_but(self, names: Sequence[str]) -> Record:
+        """The record of these ZFS snapshots alone; a renamed one is told by its GUID, so then nothing is left out."""
+        if not set(names) <= set(self.names):
+            return self
+        layers = tuple(layer for layer in self.layers if f"{layer.dataset}@{self.snapshot}" in names)
+        return self._replace(layers=layers, guids={name: ids for name, ids in self.guids.items() if name in names})
+
     def write(self) -> None:
         """Keep the record."""
         layout.ZFS_RUNS.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -263,21 +270,28 @@ def discard(record: Record, limit: float) -> list[str]:
     """
     until = time.monotonic() + _BUSY
     left = _ours(record, limit)
+    kept: list[str] = []
     while True:
-        left = [name for name in left if not _destroyed(name, limit)]
+        left = [name for name in left if not _destroyed(name, limit, kept)]
         if not left or time.monotonic() >= until:
             break
         time.sleep(_AGAIN)
-    if not left:
+    left = [*kept, *left]
+    if left:
+        record.without_all_but(left).write()
+    else:
         record.path.unlink(missing_ok=True)
     return left
 
 
-def _destroyed(name: str, limit: float) -> bool:
+def _destroyed(name: str, limit: float, kept: list[str]) -> bool:
+    """Destroy a ZFS snapshot, or put it with those that somebody keeps; False where it is busy for now."""
     try:
         zfs.destroy(name, limit=limit)
     except zfs.DatasetMissing:
         return True
+    except zfs.SnapshotKept:
+        kept.append(name)
     except zfs.SnapshotBusy:
         return False
     return True

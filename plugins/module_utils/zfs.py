@@ -40,6 +40,10 @@ class SnapshotBusy(ZfsError):
     """A ZFS snapshot cannot be destroyed: it is mounted, held or has clones."""
 
 
+class SnapshotKept(SnapshotBusy):
+    """It is held or has clones, so that waiting does not help."""
+
+
 class Dataset(NamedTuple):
     """A file system or volume, as ``zfs list`` tells it."""
 
@@ -173,7 +177,9 @@ def _kind(text: str) -> type[ZfsError]:
     """What zfs means by its words; its exit status is 1 for everything but usage."""
     if "does not exist" in text or "no such pool" in text or "could not find any snapshots" in text:
         return DatasetMissing
-    if "busy" in text or "has dependent clones" in text or "has children" in text:
+    if "being held" in text or "has dependent clones" in text:
+        return SnapshotKept
+    if "busy" in text or "has children" in text:
         return SnapshotBusy
     return ZfsError
 

@@ -20,6 +20,14 @@ def test_a_record_is_read_back_as_it_was_written() -> None:
     assert record.names == ["tank/a@holdfast-r1", "tank/a b@holdfast-r1"]
 
 
+def test_a_record_keeps_what_could_not_be_destroyed_yet() -> None:
+    layers = (Layer("tank/a", "/a"), Layer("tank/b", "/b"))
+    record = Record("service-a", "r1", "holdfast-r1", layers, {"tank/a@holdfast-r1": ("17", 4), "tank/b@holdfast-r1": ("18", 4)})
+    left = record.without_all_but(["tank/b@holdfast-r1"])
+    assert (left.names, left.guids) == (["tank/b@holdfast-r1"], {"tank/b@holdfast-r1": ("18", 4)})
+    assert record.without_all_but(["tank/b@renamed"]) == record
+
+
 def test_directories_that_a_sandbox_mounts_over_themselves_are_no_mounts_of_their_own() -> None:
     dataset, over_itself, elsewhere = (
         mount("tank/web", "/srv/web"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -133,18 +132,19 @@ def test_mount_that_is_not_the_snapshot_is_found_out_before_restic_reads(machine
     zfs.nothing_left(before)
 
 
-def test_held_snapshot_is_told_in_the_metric_and_destroyed_once_it_is_free(machine: Machine, zfs: Zfs) -> None:
+def test_held_and_cloned_snapshots_are_told_in_the_metric_and_destroyed_once_they_are_free(machine: Machine, zfs: Zfs) -> None:
     before = zfs.snapshots()
-    machine.fill("/tank/slow/data", 8)
-    with machine.under_way(JOB):
+    machine.fill("/tank/app/data", 8)
+    with machine.under_way("service-app"):
         (record,) = zfs.records()
-        name = f"tank/slow@{record['snapshot']}"
-        machine.sh(f"zfs hold mine {shlex.quote(name)}")
-    assert machine.metrics(JOB)["nas"].result == "complete"
-    assert zfs.snapshots() == before | {name}
-    assert zfs.orphans() == 1
+        held, cloned = (f"{dataset}@{record['snapshot']}" for dataset in ("tank/app", "tank/app/child"))
+        machine.sh(f"zfs hold mine {held} && zfs clone -o mountpoint=none {cloned} tank/copy")
+    assert machine.metrics("service-app")["nas"].result == "complete"
+    assert zfs.snapshots() == before | {held, cloned}
+    assert zfs.orphans() == 2
     assert machine.holdfast("cleanup")[0] == 1
-    machine.sh(f"zfs release mine {shlex.quote(name)}; rm /tank/slow/data")
+    assert zfs.snapshots() == before | {held, cloned}
+    machine.sh(f"zfs release mine {held} && zfs destroy tank/copy && rm /tank/app/data")
     status, said = machine.holdfast("cleanup")
     assert status == 0, said
     zfs.nothing_left(before)

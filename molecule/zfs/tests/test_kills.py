@@ -107,6 +107,7 @@ def test_reset_in_the_middle_of_an_upload(machine: Machine, virtual: VirtualMach
         assert zfs.mounted_snapshots()
         machine.disconnect()
         virtual.reset()
+        machine.sh("systemctl start writer")
         return 1, ""
 
     expect(machine, machine.attempt(JOB, run), "failed", says="reset")
