@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
-        if words[:1] == ["within"]:
+        if words[:1] == [names.WITHIN]:
             from . import enclosure
 
             return enclosure.enter(words[1:])

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import instant, layout, zfs
+from . import instant, layout, names, zfs
 from .errors import HoldfastError
 from .files import read_json
 
-VERB = "within"
 # mount(2)
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _BIND = 1, 2, 4, 8, 4096
 # setpriv and restic have no such exit status.
@@ -33,7 +32,7 @@ def prefix(record: Path, live: Sequence[Path]) -> tuple[str, ...]:
         live: directories that stay as they are, where a ZFS snapshot would cover them.
     """
     kept = [f"--live={path}" for path in live]
-    return ("unshare", "--mount", "--propagation=private", "--", str(layout.COMMAND), VERB, str(record), *kept, "--")
+    return ("unshare", "--mount", "--propagation=private", "--", str(layout.COMMAND), names.WITHIN, str(record), *kept, "--")
 
 
 def enter(arguments: Sequence[str]) -> int:

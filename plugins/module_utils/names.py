@@ -13,6 +13,9 @@ UNITS = "/etc/systemd/system"
 SLICE = "holdfast.slice"
 CLEANUP_UNIT = "holdfast-cleanup.service"
 
+# The verb that runs a program where ZFS snapshots are mounted.
+WITHIN = "within"
+
 SERVICE_PREFIX = "service-"
 JOB_TAG = "holdfast-job="
 
