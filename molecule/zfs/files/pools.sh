@@ -21,6 +21,9 @@ zfs create -o mountpoint=/srv/part tank/part
 zfs create tank/part/beside
 zfs create -o mountpoint=/srv/two second/two
 zfs create -o mountpoint=/srv/tiny tiny/full
+zfs create tank/safe
+echo 12345678 | zfs create -o encryption=on -o keyformat=passphrase tank/safe/secret
+echo secret > /tank/safe/secret/file
 zfs create tank/many
 for number in $(seq 1 49); do
     zfs create "tank/many/d$number"

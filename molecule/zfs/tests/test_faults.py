@@ -28,9 +28,9 @@ set -e
 zfs create tank/strange; zfs create tank/strange/in; zfs create -V 8M tank/strange/volume
 zfs create -o mountpoint=none tank/none; zfs create -o mountpoint=legacy tank/legacy
 zfs create tank/noauto; zfs create -o canmount=noauto tank/noauto/child
-zfs create tank/safe; echo 12345678 | zfs create -o encryption=on -o keyformat=passphrase tank/safe/secret
-echo secret > /tank/safe/secret/file; zfs umount tank/safe/secret; zfs unload-key tank/safe/secret
+zfs umount tank/safe/secret; zfs unload-key tank/safe/secret
 """
+UNLOCK = "echo 12345678 | zfs load-key tank/safe/secret && zfs mount tank/safe/secret"
 
 
 def planned(machine: Machine, dataset: str, paths: str = "", *exclude: str) -> str:
@@ -42,7 +42,7 @@ def strange(machine: Machine) -> Iterator[None]:
     """Datasets of every kind that hides files."""
     machine.sh(STRANGE)
     yield
-    machine.sh("umount /mnt; for name in strange none legacy noauto safe; do zfs destroy -r tank/$name; done", check=False)
+    machine.sh("umount /mnt; for name in strange none legacy noauto; do zfs destroy -r tank/$name; done", check=False)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,32 @@ def test_child_without_its_key_is_refused_unless_it_is_excluded(machine: Machine
     place = "/tank/safe/secret"
     assert f"tank/safe/secret belongs at {place}, but is encrypted and its key is not loaded" in planned(machine, "tank/safe", "/tank/safe")
     assert "Plan(" in planned(machine, "tank/safe", "/tank/safe", place)
-    machine.sh("echo 12345678 | zfs load-key tank/safe/secret && zfs mount tank/safe/secret")
+    machine.sh(UNLOCK)
     assert f"point='{place}'" in planned(machine, "tank/safe")
+
+
+def test_key_that_is_not_loaded_fails_the_run_until_it_is(machine: Machine, zfs: Zfs) -> None:
+    before = zfs.snapshots()
+    machine.sh("zfs umount tank/safe/secret && zfs unload-key tank/safe/secret")
+    try:
+        expect_run(machine, "service-safe", "failed", says="tank/safe/secret is encrypted and its key is not loaded")
+        zfs.nothing_left(before)
+    finally:
+        machine.sh(UNLOCK)
+    expect_run(machine, "service-safe", "complete")
+    newest = machine.snapshots("safe", "nas")[-1]["id"]
+    assert machine.restic_by_hand("nas", "dump", newest, "/tank/safe/secret/file") == "secret\n"
+
+
+def test_key_cannot_be_unloaded_under_a_run(machine: Machine, zfs: Zfs) -> None:
+    before = zfs.snapshots()
+    machine.fill("/tank/safe/secret/data", 8)
+    with machine.under_way("service-safe"):
+        machine.sh("zfs umount tank/safe/secret")
+        assert "busy" in machine.sh("zfs unload-key tank/safe/secret 2>&1", check=False)
+    assert machine.metrics("service-safe")["nas"].result == "complete"
+    machine.sh("zfs mount tank/safe/secret && rm /tank/safe/secret/data")
+    zfs.nothing_left(before)
 
 
 def test_foreign_mount_below_a_path_is_refused_unless_it_is_excluded(machine: Machine) -> None:
@@ -155,6 +179,16 @@ def test_dataset_cannot_be_destroyed_under_a_run(machine: Machine, zfs: Zfs) -> 
     with machine.under_way("service-part"):
         assert "busy" in machine.sh("zfs destroy -r tank/part 2>&1", check=False)
     assert machine.metrics("service-part")["nas"].result == "complete"
+
+
+def test_dataset_destroyed_before_its_snapshot_fails_the_run_and_leaves_nothing(machine: Machine, zfs: Zfs) -> None:
+    before = zfs.snapshots()
+    machine.sh("zfs create tank/safe/gone")
+    # In the unit's own mount namespace it would be busy.
+    with zfs.broken("snapshot", "systemd-run --quiet --wait /usr/sbin/zfs destroy tank/safe/gone"):
+        expect_run(machine, "service-safe", "failed", says="tank/safe/gone")
+    zfs.nothing_left(before)
+    expect_run(machine, "service-safe", "complete")
 
 
 def test_missing_dataset_is_an_error_of_site_yml_before_anything_changes(machine: Machine) -> None:

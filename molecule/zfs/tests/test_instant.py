@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from tests.integration.machine import Machine, backup_unit, wait_for
 from tests.integration.outcomes import expect_run
@@ -26,6 +29,20 @@ def newest(machine: Machine, job: str) -> dict[str, Any]:
 
 def stored(machine: Machine, job: str, path: str) -> str:
     return machine.restic_by_hand("nas", "dump", newest(machine, job)["id"], path)
+
+
+def comes_back(machine: Machine, job: str, *places: str) -> None:
+    """Restore the newest restic snapshot of a job, and compare every file with what is in place."""
+    status, said = machine.holdfast("restore", job, "--target", "/var/tmp/back", timeout=300)
+    assert status == 0, said
+    machine.sh(" && ".join(f"diff -r --no-dereference {place} /var/tmp/back{place}" for place in places), timeout=120)
+
+
+@pytest.fixture(autouse=True)
+def scratch(machine: Machine) -> Iterator[None]:
+    """Remove what a test has restored."""
+    yield
+    machine.sh("rm -rf /var/tmp/back")
 
 
 def frozen(machine: Machine, zfs: Zfs, job: str) -> tuple[dict[str, str], list[str]]:
@@ -66,12 +83,10 @@ def test_children_wherever_they_are_mounted_are_stored_and_come_back(machine: Ma
     assert len(set(transactions.values())) == 1
     assert len(mounted) == 5
     assert newest(machine, "app")["paths"] == ["/tank/app", "/var/elsewhere"]
-    status, said = machine.holdfast("restore", "app", "--target", "/var/tmp/back")
-    assert status == 0, said
-    machine.sh("diff -r /tank/app /var/tmp/back/tank/app && diff -r /var/elsewhere /var/tmp/back/var/elsewhere")
+    comes_back(machine, "app", "/tank/app", "/var/elsewhere")
     assert "kept" in machine.sh("getfattr -n user.note /var/tmp/back/tank/app/child/file")
     assert "user:daemon:r--" in machine.sh("getfacl --omit-header /var/tmp/back/tank/app/child/file")
-    machine.sh("rm -r /var/tmp/back /tank/app/child/data")
+    machine.sh("rm /tank/app/child/data")
     zfs.nothing_left(before)
 
 
@@ -93,7 +108,7 @@ def test_two_pools_are_one_instant_each(machine: Machine, zfs: Zfs) -> None:
     assert set(transactions) == {"tank/web", "second/two"}
     assert len(mounted) == 2
     assert newest(machine, "two")["paths"] == ["/srv/two", "/srv/web"]
-    assert stored(machine, "two", "/srv/two/file") == "two\n"
+    comes_back(machine, "two", "/srv/two", "/srv/web")
     zfs.nothing_left(before)
 
 
@@ -111,6 +126,7 @@ def test_fifty_datasets_are_one_instant_and_an_unchanged_run_adds_next_to_nothin
     again = machine.state("service-many")["outcomes"]["nas"]
     assert (again["files_unmodified"], again["files_new"], again["files_changed"]) == (DIRECTORIES * EACH + 1, 0, 0)
     assert again["bytes_added"] < 64 * 1024
+    comes_back(machine, "many", "/tank/many")
     zfs.nothing_left(before)
 
 
@@ -119,8 +135,8 @@ def test_parent_and_child_are_backed_up_at_the_same_time_without_touching_each_o
     machine.fill("/tank/app/child/data", 8)
     with machine.under_way("service-app"):
         machine.run(["systemctl", "start", "--no-block", backup_unit("service-child")])
-        wait_for(lambda: len(zfs.records()) == 2, "both have their ZFS snapshots")
-        assert len(zfs.snapshots() - before) == 6
+        wait_for(lambda: len(zfs.snapshots() - before) == 6, "both have their ZFS snapshots")
+        assert len(zfs.records()) == 2
     machine.wait_until_idle("service-child")
     assert {machine.metrics(f"service-{job}")["nas"].result for job in ("app", "child")} == {"complete"}
     machine.sh("rm /tank/app/child/data")
