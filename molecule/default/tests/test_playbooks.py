@@ -12,7 +12,7 @@ import pytest
 from tests.integration import snapshot
 from tests.integration.controller import inventory_variables, play
 from tests.integration.faults import unreadable, without
-from tests.integration.machine import METRICS, Machine
+from tests.integration.machine import METRICS, Machine, backup_unit, wait_for
 
 pytestmark = pytest.mark.parametrize("platform", ["debian13"], indirect=True, scope="session")
 
@@ -26,6 +26,23 @@ def test_backup_playbook_runs_the_job_and_shows_its_result(machine: Machine) -> 
     assert played.status == 0, played.output
     (new,) = machine.snapshots("pair", "nas")[len(before) :]
     assert new["id"] in played.output
+
+
+@pytest.fixture
+def untimed(machine: Machine) -> Iterator[str]:
+    """A job whose timer is off, as all are where ``holdfast_enable`` is false: systemd knows nothing of its unit but while it runs."""
+    timer = "holdfast-backup@service-pair.timer"
+    machine.sh(f"systemctl disable --now --quiet {timer}")
+    wait_for(lambda: machine.show(backup_unit("service-pair"), "InvocationID") == "", "the unit is forgotten")
+    yield "service-pair"
+    machine.sh(f"systemctl enable --now --quiet {timer}")
+
+
+def test_backup_playbook_makes_one_backup_where_no_timer_is_on(machine: Machine, untimed: str) -> None:
+    before = machine.history(untimed)
+    played = play("backup", HOST, variables={"job": untimed})
+    assert played.status == 0, played.output
+    assert len(machine.history(untimed)) == len(before) + 1
 
 
 def test_backup_playbook_fails_with_the_reason(machine: Machine) -> None:
