@@ -23,14 +23,15 @@ except errors.HoldfastError as error:
     print(error)
 """
 
-STRANGE = """
+LOCK = "zfs umount tank/safe/secret && zfs unload-key tank/safe/secret"
+UNLOCK = "echo 12345678 | zfs load-key tank/safe/secret && zfs mount tank/safe/secret"
+STRANGE = f"""
 set -e
 zfs create tank/strange; zfs create tank/strange/in; zfs create -V 8M tank/strange/volume
 zfs create -o mountpoint=none tank/none; zfs create -o mountpoint=legacy tank/legacy
 zfs create tank/noauto; zfs create -o canmount=noauto tank/noauto/child
-zfs umount tank/safe/secret; zfs unload-key tank/safe/secret
+{LOCK}
 """
-UNLOCK = "echo 12345678 | zfs load-key tank/safe/secret && zfs mount tank/safe/secret"
 
 
 def planned(machine: Machine, dataset: str, paths: str = "", *exclude: str) -> str:
@@ -81,7 +82,7 @@ def test_child_without_its_key_is_refused_unless_it_is_excluded(machine: Machine
 
 def test_key_that_is_not_loaded_fails_the_run_until_it_is(machine: Machine, zfs: Zfs) -> None:
     before = zfs.snapshots()
-    machine.sh("zfs umount tank/safe/secret && zfs unload-key tank/safe/secret")
+    machine.sh(LOCK)
     try:
         expect_run(machine, "service-safe", "failed", says="tank/safe/secret is encrypted and its key is not loaded")
         zfs.nothing_left(before)
@@ -94,7 +95,7 @@ def test_key_that_is_not_loaded_fails_the_run_until_it_is(machine: Machine, zfs:
 
 def test_key_cannot_be_unloaded_under_a_run(machine: Machine, zfs: Zfs) -> None:
     before = zfs.snapshots()
-    machine.fill("/tank/safe/secret/data", 8)
+    machine.fill("/tank/safe/secret/data", 16)
     with machine.under_way("service-safe"):
         machine.sh("zfs umount tank/safe/secret")
         assert "busy" in machine.sh("zfs unload-key tank/safe/secret 2>&1", check=False)

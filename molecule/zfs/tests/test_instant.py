@@ -132,7 +132,7 @@ def test_fifty_datasets_are_one_instant_and_an_unchanged_run_adds_next_to_nothin
 
 def test_parent_and_child_are_backed_up_at_the_same_time_without_touching_each_other(machine: Machine, zfs: Zfs) -> None:
     before = zfs.snapshots()
-    machine.fill("/tank/app/child/data", 8)
+    machine.fill("/tank/app/child/data", 24)
     with machine.under_way("service-app"):
         machine.run(["systemctl", "start", "--no-block", backup_unit("service-child")])
         wait_for(lambda: len(zfs.snapshots() - before) == 6, "both have their ZFS snapshots")
