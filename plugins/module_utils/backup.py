@@ -8,20 +8,23 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
 
 from . import hooks, layout, locks, log, metrics, names, probe, process, state, systemd
 from .access import environment_of, restic_for
 from .errors import EXIT_COMPLETE, EXIT_FAILED, EXIT_PARTIAL, HoldfastError
-from .manifest import Command, Job, Manifest, Repository
+from .manifest import Job, Manifest, Repository
 from .progress import progress_text
 from .quantities import counted, format_bytes, format_duration, printable
+from .records import NamedTuple
 from .restic_records import Backup
 from .state import COMPLETE, FAILED, PARTIAL, Expected, JobState, Outcome, Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Callable
+
     from . import instant
+    from .manifest import Command
 
 _SHOWN_UNREADABLE = 20
 EXIT_STATUS = {COMPLETE: EXIT_COMPLETE, PARTIAL: EXIT_PARTIAL, FAILED: EXIT_FAILED}

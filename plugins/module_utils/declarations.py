@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Callable
 
 from . import layout, names
 from .errors import ConfigurationError
 from .manifest import KNOWN_JOB_KEYS, Job, Manifest, ProtectionClass, Repository, Settings
 from .reader import Reader, check_mapping, check_name, suggestion, wrong
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 BACKUP_SUFFIX = "_backup"
 RESERVED_JOBS = ("postgres-pgbackrest",)

@@ -7,13 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from .access import read_environment
 from .errors import HoldfastError
 from .manifest import Repository, repository_type
 from .privileges import READER, RESTORER, Identity
 from .restic import Access, Restic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 REPOSITORY_ARGUMENTS: dict[str, dict[str, Any]] = {
     "repository": {"type": "str"},

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 
 from . import locks, log, names
 from .environment import base_environment
@@ -23,7 +22,7 @@ _SEVERITY = (EXIT_COMPLETE, EXIT_PARTIAL, EXIT_BUSY, EXIT_USAGE, EXIT_FAILED)
 _ATTEMPTS = 20
 # Seconds: a start that took longer was a run, even if its run log could not be written.
 _MERGED = 0.5
-_LOOK = 0.005
+_LOOK = 0.002
 # TimeoutStopSec= of the units, and a little more.
 _STOPPING = 190.0
 _SYSTEMCTL = "/usr/bin/systemctl"
@@ -128,8 +127,7 @@ class _Tail:
     """Reads the run log of the next run from when it appears."""
 
     def __init__(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+        log.remove(path)
         self._path = path
         self._handle: int | None = None
         self.seen = False

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Callable, NamedTuple, TypeVar
 
 from . import locks, log, metrics, names, probe, process, state, systemd
 from .access import environment_of, restic_for
@@ -20,14 +19,20 @@ from .errors import EXIT_COMPLETE, EXIT_FAILED, ConfigurationError, HoldfastErro
 from .manifest import Manifest, Repository, parse_retention
 from .privileges import USER
 from .quantities import counted, format_duration
+from .records import NamedTuple
 from .restic import Restic
 from .restic_errors import RepositoryLocked, ResticError
 from .restic_records import Forgotten, Lock, Snapshot
 from .state import COMPLETE, FAILED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, TypeVar
+
+    _T = TypeVar("_T")
+
 _WAIT = 10.0
 _CLOCK_SLACK = 2.0
-_T = TypeVar("_T")
 
 
 @dataclass

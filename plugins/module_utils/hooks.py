@@ -9,7 +9,10 @@ from functools import partial
 
 from . import log, process
 from .errors import HoldfastError
-from .manifest import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .manifest import Command
 
 
 class HookFailed(HoldfastError):

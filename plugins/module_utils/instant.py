@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
 
 from . import layout, locks, log, names, zfs
 from .errors import HoldfastError
 from .files import read_json, write_json
-from .records import plain
+from .records import NamedTuple, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 JOB_PROPERTY = "holdfast:job"
 RUN_PROPERTY = "holdfast:run"

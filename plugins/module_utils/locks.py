@@ -7,21 +7,18 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
 
 from . import names
 from .errors import BusyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 _INSTANT = 0.02
 
 
-@contextmanager
-def held(name: str, purpose: str) -> Iterator[None]:
+class held:
     """Hold a lock.
 
     Args:
@@ -29,17 +26,27 @@ def held(name: str, purpose: str) -> Iterator[None]:
         purpose: what it is held for, told to whoever finds it held.
 
     Raises:
-        BusyError: somebody else holds it; the text says who, and since when.
+        BusyError: on entering, where somebody else holds it; the text says who, and since when.
     """
-    os.makedirs(names.RUNTIME, mode=0o755, exist_ok=True)
-    handle = os.open(names.lock_file(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        if not _take(handle):
-            raise BusyError(busy_text(_read(handle)))
-        _write(handle, purpose)
-        yield
-    finally:
-        os.close(handle)
+
+    def __init__(self, name: str, purpose: str) -> None:
+        self._name = name
+        self._purpose = purpose
+        self._handle = -1
+
+    def __enter__(self) -> None:
+        os.makedirs(names.RUNTIME, mode=0o755, exist_ok=True)
+        self._handle = os.open(names.lock_file(self._name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if not _take(self._handle):
+                raise BusyError(busy_text(_read(self._handle)))
+            _write(self._handle, self._purpose)
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def __exit__(self, *_raised: object) -> None:
+        os.close(self._handle)
 
 
 def _take(handle: int) -> bool:

@@ -6,33 +6,40 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, suppress
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _IN_JOURNAL = "JOURNAL_STREAM" in os.environ
 _followed: list[int] = []
 SETTLED = b"\0"
 
 
-@contextmanager
-def followed(path: str) -> Iterator[None]:
+class followed:
     """Write every line to a new file too, until the end; without it where that cannot be."""
-    try:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-    except OSError:
-        yield
-        return
-    _followed.append(handle)
-    try:
-        yield
-    finally:
-        _followed.remove(handle)
-        os.close(handle)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def __enter__(self) -> None:
+        try:
+            remove(self._path)
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except OSError:
+            return
+        _followed.append(self._handle)
+
+    def __exit__(self, *_raised: object) -> None:
+        if self._handle is not None:
+            _followed.remove(self._handle)
+            os.close(self._handle)
+
+
+def remove(path: str) -> None:
+    """Remove what an earlier run wrote, if it did."""
+    # `holdfast backup` waits for all that is imported here, and contextlib would take 3 ms.
+    try:  # noqa: SIM105
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _say(priority: int, text: str) -> None:

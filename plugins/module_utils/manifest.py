@@ -9,12 +9,18 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Union
 
 from . import document, layout, names
 from .errors import ConfigurationError
 from .reader import Reader, check_mapping, check_name, check_path, choose, wrong
-from .records import plain
+from .records import NamedTuple, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Union
+
+    Command = Union[str, "tuple[str, ...]"]
+    Retention = Mapping[str, Union[int, str]]
 
 VERSION = 1
 REPOSITORY_TYPES = ("local", "s3", "b2", "rest", "sftp", "rclone", "azure", "gs", "swift")
@@ -33,8 +39,6 @@ _URL_CREDENTIALS = {
     "sftp": "an SSH key of the user holdfast",
 }
 
-Command = Union[str, "tuple[str, ...]"]
-Retention = Mapping[str, Union[int, str]]
 NO_RULES: Retention = MappingProxyType({})
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from . import layout
 from .errors import HoldfastError
 from .files import read_text, write_atomically
 from .manifest import Job, Manifest
 from .state import COMPLETE, RESULTS, JobState, Outcome, RepositoryState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _AFTER_START = 0.1
 _JOB_LABELS = ("backup_job", "repository", "hostname")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from . import names, process
 from .files import read_text, write_atomically
+from .records import NamedTuple
 
 USER = "holdfast"
 _WRITING = "write-file,remove-dir,remove-file,make-char,make-dir,make-reg,make-sock,make-fifo,make-block,make-sym,refer,truncate"

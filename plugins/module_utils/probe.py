@@ -9,15 +9,19 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Callable, TypeVar
 
 from .errors import HoldfastError, LimitExceeded
 from .manifest import Repository
 from .restic_errors import RepositoryAbsent, RepositoryUnreachable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, TypeVar
+
+    _T = TypeVar("_T")
+
 LIMIT = 15.0
 _PORTS = {"http": 80, "https": 443}
-_T = TypeVar("_T")
 
 
 class SourceMissing(HoldfastError):

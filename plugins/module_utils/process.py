@@ -12,16 +12,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, Callable, NamedTuple, Optional
 
 from .environment import base_environment
 from .errors import InterruptedRun, LimitExceeded
+from .records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional
+
+    LineHandler = Callable[[str], None]
+    Watch = Callable[[float], Optional[str]]
 
 _PATIENCE = 20.0
 _KEPT = 64 * 1024
-
-LineHandler = Callable[[str], None]
-Watch = Callable[[float], Optional[str]]
 
 
 class SignalRelay:

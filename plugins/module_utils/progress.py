@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from .quantities import format_bytes, format_duration
+from .records import NamedTuple
 
 
 class Progress(NamedTuple):

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Callable
 
 from .errors import ConfigurationError
 from .quantities import parse_duration, parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

@@ -1,15 +1,59 @@
 # Copyright (c) Holdfast contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Records as plain documents.
+"""Records, and what they are as plain documents.
 
-What never changes once it is made is a NamedTuple: a run waits for all its classes to be made, and a frozen dataclass takes eight times as
-long for that. What is filled step by step is a dataclass.
+What never changes once it is made is a NamedTuple, what is filled step by step a dataclass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from operator import itemgetter
+from types import MappingProxyType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+    from typing import NamedTuple as NamedTuple
+else:
+
+    class NamedTuple(tuple):
+        """What typing.NamedTuple is, as far as records need it.
+
+        A run waits for all its classes to be made: those of typing take 7 ms
+        of the 150 that it may cost, frozen dataclasses several times as long.
+        """
+
+        __slots__ = ()
+        _fields = ()
+        _field_defaults = MappingProxyType({})
+
+        def __init_subclass__(cls) -> None:
+            cls._fields = tuple(cls.__annotations__)
+            cls._field_defaults = {name: vars(cls)[name] for name in cls._fields if name in vars(cls)}
+            for index, name in enumerate(cls._fields):
+                setattr(cls, name, property(itemgetter(index)))
+
+        def __new__(cls, *values, **named):
+            rest = cls._fields[len(values) :]
+            given = {**cls._field_defaults, **named}
+            missing = [name for name in rest if name not in given]
+            unknown = [name for name in named if name not in rest]
+            if missing or unknown or len(values) > len(cls._fields):
+                raise TypeError(f"{cls.__name__}: missing {missing}, unexpected {unknown or list(values[len(cls._fields) :])}")
+            return super().__new__(cls, (*values, *(given[name] for name in rest)))
+
+        def __repr__(self):
+            return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def _asdict(self):
+            return dict(zip(self._fields, self))
+
+        def _replace(self, **changes):
+            return type(self)(**{**self._asdict(), **changes})
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from . import layout, probe, state
 from .access import format_environment, read_environment
@@ -17,6 +16,7 @@ from .errors import ConfigurationError, HoldfastError
 from .files import read_text, remove, write_atomically
 from .manifest import Repository
 from .privileges import Identity
+from .records import NamedTuple
 from .restic import Access, Restic
 from .restic_errors import RepositoryAbsent, ResticMissing, WrongPassword
 from .restic_records import Key

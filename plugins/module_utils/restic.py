@@ -9,7 +9,6 @@ import re
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
 
 from . import layout, process
 from .errors import LimitExceeded
@@ -17,6 +16,7 @@ from .privileges import PLAIN, READER, RESTORER, Identity
 from .process import Completed
 from .progress import Progress
 from .quantities import restic_time
+from .records import NamedTuple
 from .restic_errors import (
     RepositoryAbsent,
     RepositoryLocked,
@@ -30,6 +30,10 @@ from .restic_errors import (
 from .restic_output import RETRYING, BackupHearing, RestoreHearing, exit_message, explain_backend_error, last_document
 from .restic_records import Backup, Forgotten, Key, Lock, Node, Restored, Snapshot
 from .restic_watch import Opening, Stall, patience
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 MINIMUM_VERSION = (0, 18, 0)
 _LOOK = 10.0

@@ -9,12 +9,15 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Callable
 
 from .process import Completed
 from .progress import Progress
 from .restic_errors import ResticError
 from .restic_records import BackupSummary, Change, Restored
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 RETRYING = re.compile(r"returned error, retrying after [^:]*: (.*)", re.DOTALL)
 SKIPPED_SOURCE = re.compile(r"^(.*) does not exist, skipping$")

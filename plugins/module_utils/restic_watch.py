@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import time
-from typing import Callable
 
 from . import process
 from .errors import HoldfastError
 from .restic_output import RETRYING, Hearing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 OPENING_LIMIT = 30.0
 # KiB: packs of 16 MiB, two being read and five being uploaded, rounded up.

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Callable, NamedTuple
 
 from . import locks, names, probe
 from .access import environment_of, restic_for
@@ -20,8 +19,13 @@ from .manifest import Job, Manifest, Repository
 from .progress import Progress
 from .quantities import format_time, printable, restic_time
 from .reader import check_path
+from .records import NamedTuple
 from .restic import Restic
 from .restic_records import Change, Node, Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 IN_PLACE = "/"
 LATEST = "latest"

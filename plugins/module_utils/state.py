@@ -8,14 +8,17 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from . import layout, names
 from .errors import HoldfastError
 from .files import read_json, read_text, write_atomically, write_json
 from .manifest import Job, Manifest
-from .records import plain
+from .records import NamedTuple, plain
 from .schedule import on_calendar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 COMPLETE = "complete"
 PARTIAL = "partial"

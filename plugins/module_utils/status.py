@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from . import document, manifest, names, state, systemd
 from .state import Expected, JobState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def collect() -> dict[str, Any]:

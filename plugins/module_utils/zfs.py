@@ -7,10 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple
 
 from . import process
 from .errors import HoldfastError, LimitExceeded
+from .records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 LIMIT = 300.0
 _LONGEST = 255

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Callable, NamedTuple
 
 from . import zfs
 from .errors import ConfigurationError
+from .records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 _SHOWN = 5
 

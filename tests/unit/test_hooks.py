@@ -6,12 +6,15 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from holdfast import hooks, process
 from holdfast.errors import InterruptedRun, LimitExceeded
-from holdfast.manifest import Command
+
+if TYPE_CHECKING:
+    from holdfast.manifest import Command
 
 
 def run(*commands: Command, limit: float = 10.0, shielded: bool = False, **environment: str) -> None:

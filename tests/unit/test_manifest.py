@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import string
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from holdfast.errors import ConfigurationError
 from holdfast.manifest import (
-    Command,
     Job,
     Manifest,
     ProtectionClass,
@@ -23,6 +22,9 @@ from holdfast.manifest import (
     parse_retention,
 )
 from tests.unit.samples import CLASSES, NAS, R2, SECRET, make_job, make_manifest
+
+if TYPE_CHECKING:
+    from holdfast.manifest import Command
 
 
 def paths(letters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
