@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from operator import itemgetter
 from types import MappingProxyType
 
+__all__ = ["NamedTuple", "plain"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-    from typing import NamedTuple as NamedTuple
+    from typing import Any, NamedTuple
 else:
 
     class NamedTuple(tuple):
