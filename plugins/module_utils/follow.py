@@ -22,7 +22,7 @@ _SEVERITY = (EXIT_COMPLETE, EXIT_PARTIAL, EXIT_BUSY, EXIT_USAGE, EXIT_FAILED)
 _ATTEMPTS = 20
 # Seconds: a start that took longer was a run, even if its run log could not be written.
 _MERGED = 0.5
-_LOOK = 0.002
+_LOOK = 0.005
 # TimeoutStopSec= of the units, and a little more.
 _STOPPING = 190.0
 _SYSTEMCTL = "/usr/bin/systemctl"

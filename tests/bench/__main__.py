@@ -90,7 +90,7 @@ def inside(host: hosts.Host, *names: str) -> dict[str, dict[str, float]]:
 
 
 def unmount_what_only_containers_have(host: hosts.Host) -> None:
-    """Leave the mounts that an installed Debian has."""
+    """Have systemd go through no more mounts than on an installed machine."""
     mounted = {line.split()[4] for line in host.run(["cat", "/proc/self/mountinfo"]).stdout.splitlines()}
     host.run(["umount", *(path for path in CONTAINER_MOUNTS if path in mounted)])
 
